@@ -1,0 +1,1 @@
+int orfevre_placeholder;

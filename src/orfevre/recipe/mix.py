@@ -1,0 +1,61 @@
+"""How the mixture is chosen: proxies, target, limits, and the check that follows."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from .base import Count, Fraction, Name, Section
+from .model import Model, Training
+
+
+class Mix(Section):
+    target: dict[Name, Fraction]
+    """What the model should be good at: weights over the sources' held-out text, summing to 1."""
+
+    num_proxies: int = Field(default=32, ge=8)
+    """Small runs, each on its own mixture."""
+
+    repeats: int = Field(default=2, ge=0)
+    """Extra runs of the natural mixture with other seeds; they measure the noise."""
+
+    proxy: Model = Model(hidden_size=64, num_layers=2, num_heads=4, num_kv_heads=2, ffn_size=128, num_experts=4)
+    """Shape of a proxy."""
+
+    training: Training = Training()
+    """Budget of one proxy and of each check run."""
+
+    min_weights: dict[Name, Fraction] = {}
+    """Least share of a source in the chosen mixture."""
+
+    max_weights: dict[Name, Fraction] = {}
+    """Largest share of a source in the chosen mixture."""
+
+    check_seeds: int = Field(default=2, ge=2)
+    """Seeds for each of the chosen, natural and uniform mixtures in the check run."""
+
+    price_budgets: tuple[float, ...] = (0.5, 2.0)
+    """Natural-mixture budgets, as multiples of training.tokens, that measure what more compute buys."""
+
+    confidence: float = Field(default=0.9, gt=0.5, lt=1.0)
+    """Coverage of every interval that is reported."""
+
+    validation_tokens: Count = 65_536
+    """Held-out tokens per source that a proxy is measured on."""
+
+    @model_validator(mode="after")
+    def _target_sums_to_one(self) -> Self:
+        total = sum(self.target.values())
+        if not self.target or abs(total - 1.0) > 1e-6:
+            raise ValueError(f"target weights sum to {total:g}; they must sum to 1")
+        return self
+
+    @model_validator(mode="after")
+    def _limits_leave_room(self) -> Self:
+        if (least := sum(self.min_weights.values())) > 1.0 + 1e-9:
+            raise ValueError(f"min_weights sum to {least:g}, more than 1; lower some of them")
+        for name, low in self.min_weights.items():
+            if low > (high := self.max_weights.get(name, 1.0)):
+                raise ValueError(f"min_weights.{name} = {low} exceeds max_weights.{name} = {high}")
+        if any(budget <= 0 for budget in self.price_budgets):
+            raise ValueError(f"price_budgets {self.price_budgets} must all be above 0")
+        return self

@@ -1,0 +1,155 @@
+"""The shape of a model and how it is optimised: shared by proxies, checks and the real run."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from .base import Count, Fraction, NonNegative, Positive, Section
+
+
+class Model(Section):
+    """A decoder of the Mixtral family (arXiv 2401.04088): RMSNorm, GQA, RoPE, SwiGLU experts, top-k routing."""
+
+    hidden_size: Count = 256
+    """Width of the residual stream."""
+
+    num_layers: Count = 6
+    """Transformer blocks."""
+
+    num_heads: Count = 8
+    """Query heads."""
+
+    num_kv_heads: Count = 4
+    """Key and value heads (grouped-query attention); divides num_heads."""
+
+    head_size: int = Field(default=0, ge=0)
+    """Width of a head; 0 is hidden_size / num_heads. Must be even (RoPE)."""
+
+    ffn_size: Count = 512
+    """Inner width of one expert."""
+
+    num_experts: Count = 8
+    """Experts in a layer; 1 is a dense model."""
+
+    experts_per_token: Count = 2
+    """Experts each token is sent to."""
+
+    vocab_size: int = Field(default=0, ge=0)
+    """0 takes the tokenizer's size; otherwise it must not be smaller than that."""
+
+    context_length: Count = 512
+    """Longest sequence the model is trained on, tokens."""
+
+    rope_theta: Positive = 1_000_000.0
+    """Base of the rotary embedding; Mixtral uses 1e6."""
+
+    norm_eps: Positive = 1e-5
+    """Added to the mean square in RMSNorm."""
+
+    tie_embeddings: bool = False
+    """Share the input embedding with the output projection."""
+
+    aux_loss_weight: NonNegative = 0.02
+    """Weight of the load-balancing loss (arXiv 2101.03961, eq. 4, generalised to top-k as Mixtral's release does)."""
+
+    z_loss_weight: NonNegative = 0.001
+    """Weight of the router z-loss (arXiv 2202.08906, eq. 5)."""
+
+    @property
+    def head_width(self) -> int:
+        return self.head_size or self.hidden_size // self.num_heads
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if not self.head_size and self.hidden_size % self.num_heads:
+            raise ValueError(
+                f"hidden_size {self.hidden_size} does not divide by num_heads {self.num_heads}; give head_size"
+            )
+        if self.num_heads % self.num_kv_heads:
+            raise ValueError(f"num_heads {self.num_heads} does not divide by num_kv_heads {self.num_kv_heads}")
+        if self.head_width % 2:
+            raise ValueError(f"a head of {self.head_width} is odd; RoPE rotates pairs, so make it even")
+        if self.experts_per_token > self.num_experts:
+            raise ValueError(
+                f"experts_per_token {self.experts_per_token} exceeds num_experts {self.num_experts}"
+            )
+        return self
+
+
+class Optim(Section):
+    learning_rate: Positive = 1e-3
+    """Peak learning rate of AdamW."""
+
+    schedule: Literal["cosine", "wsd"] = "cosine"
+    """`cosine` decays over the whole run; `wsd` holds the peak, then decays (warm-up, stable, decay)."""
+
+    warmup_fraction: Fraction = 0.05
+    """Share of steps with a linear warm-up from zero."""
+
+    decay_fraction: Fraction = 0.2
+    """wsd only: share of steps in the final linear decay."""
+
+    final_fraction: Fraction = 0.1
+    """Learning rate at the end, as a share of the peak."""
+
+    weight_decay: NonNegative = 0.1
+    """AdamW decay, on matrices only: not on norms, biases or embeddings."""
+
+    beta1: Fraction = 0.9
+    """AdamW first-moment decay."""
+
+    beta2: Fraction = 0.95
+    """AdamW second-moment decay."""
+
+    eps: Positive = 1e-8
+    """AdamW denominator term."""
+
+    grad_clip: NonNegative = 1.0
+    """Largest global gradient norm; 0 turns clipping off."""
+
+
+class Training(Section):
+    """How long, in what batches and how a model is trained."""
+
+    tokens: Count = 1_000_000
+    """Training tokens in all; rounded down to whole steps."""
+
+    batch_sequences: Count = 16
+    """Sequences in one optimiser step."""
+
+    sequence_length: Count = 256
+    """Tokens in a sequence; at most the model's context_length."""
+
+    optim: Optim = Optim()
+    """AdamW and its schedule."""
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.batch_sequences * self.sequence_length
+
+    @property
+    def num_steps(self) -> int:
+        return self.tokens // self.tokens_per_step
+
+    @model_validator(mode="after")
+    def _at_least_one_step(self) -> Self:
+        if self.num_steps < 1:
+            raise ValueError(
+                f"tokens {self.tokens} is less than one step of {self.tokens_per_step} tokens "
+                "(batch_sequences x sequence_length); raise tokens or lower the batch"
+            )
+        return self
+
+
+class Train(Training):
+    checkpoint_minutes: Positive = 10.0
+    """A checkpoint is written at least this often; a kill loses at most this much."""
+
+    keep_checkpoints: Count = 2
+    """Older checkpoints are deleted."""
+
+    validate_every_steps: int = Field(default=0, ge=0)
+    """Measure validation loss every so many steps; 0 only at the end."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Precision of matrix products; master weights and optimiser state stay float32."""

@@ -1,0 +1,97 @@
+"""The whole recipe: one TOML file, validated, frozen."""
+
+from typing import Self
+
+from pydantic import Field, field_validator, model_validator
+
+from .base import Section
+from .farm import Plan
+from .mix import Mix
+from .model import Model, Train
+from .outcome import Evaluate, Release
+from .sources import Source
+from .stages import Curate, Machine, Runner, Tokenize
+
+
+class Recipe(Section):
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    """Name of the run; its artefacts go to `<work>/<name>/`."""
+
+    seed: int = Field(default=1, ge=0, lt=2**31)
+    """Every random choice is drawn from this."""
+
+    work: str = "work"
+    """Folder for artefacts, relative to where the command runs."""
+
+    data: str = ""
+    """Folder that `{data}` stands for in source paths."""
+
+    runner: Runner = Runner()
+    """How work is spread over this machine."""
+
+    machine: Machine = Machine()
+    """What the ledger cannot measure of this machine."""
+
+    sources: tuple[Source, ...] = Field(min_length=1)
+    """Where text comes from."""
+
+    curate: Curate = Curate()
+    """From raw sources to documents."""
+
+    tokenize: Tokenize = Tokenize()
+    """From documents to token shards."""
+
+    mix: Mix
+    """From shards to the mixture."""
+
+    plan: Plan = Plan()
+    """From the mixture to the bill."""
+
+    model: Model = Model()
+    """Shape of the model that is trained."""
+
+    train: Train = Train()
+    """The training run."""
+
+    evaluate: Evaluate = Evaluate()
+    """How it is scored."""
+
+    release: Release = Release()
+    """How it is published."""
+
+    def source(self, name: str) -> Source:
+        return next(source for source in self.sources if source.name == name)
+
+    @property
+    def source_names(self) -> tuple[str, ...]:
+        return tuple(source.name for source in self.sources)
+
+    @field_validator("sources")
+    @classmethod
+    def _names_differ(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+        names = [source.name for source in sources]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two sources are named {twice[0]!r}; rename one of them")
+        return sources
+
+    @model_validator(mode="after")
+    def _mix_names_sources(self) -> Self:
+        known = set(self.source_names)
+        for field in ("target", "min_weights", "max_weights"):
+            for name in getattr(self.mix, field):
+                if name not in known:
+                    raise ValueError(f"mix.{field}.{name} is not a source; the sources are {', '.join(sorted(known))}")
+        return self
+
+    @model_validator(mode="after")
+    def _sequences_fit(self) -> Self:
+        for path, training, model in (
+            ("train", self.train, self.model),
+            ("mix.training", self.mix.training, self.mix.proxy),
+        ):
+            if training.sequence_length > model.context_length:
+                raise ValueError(
+                    f"{path}.sequence_length {training.sequence_length} exceeds the model's context_length "
+                    f"{model.context_length}; lower one or raise the other"
+                )
+        return self
