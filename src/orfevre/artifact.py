@@ -1,8 +1,8 @@
 """A folder with manifest.json: written aside, verified, renamed. A folder without a manifest is unfinished.
 
-    work/<run>/<stage>/            finished
-    work/<run>/.<stage>.partial/   being written; a stage may resume from what it left here
-    work/<run>/.<stage>.old/       the one before, gone as soon as the new one stands
+work/<run>/<stage>/            finished
+work/<run>/.<stage>.partial/   being written; a stage may resume from what it left here
+work/<run>/.<stage>.old/       the one before, gone as soon as the new one stands
 """
 
 import fcntl

@@ -22,6 +22,12 @@ def result(text: str) -> None:
     _out.print(text, markup=False)
 
 
+def stream(text: str) -> None:
+    """A piece of a result that grows: to stdout at once, without a line's end."""
+    _out.out(text, end="", highlight=False)
+    _out.file.flush()
+
+
 def say(text: str) -> None:
     """What is going on: to stderr."""
     _err.print(text, markup=False)
@@ -94,9 +100,9 @@ class Bar:
         return (self.done - self._initial) / max(time.monotonic() - self.started, 1e-9)
 
     def line(self) -> str:
-        left = (self.total - self.done) / self.rate if self.rate > 0 else float("nan")
         share = 100 * self.done / self.total if self.total else 100.0
-        ending = "" if self.done >= self.total or left != left else f", {duration(left)} left"
+        known = self.rate > 0 and self.done < self.total
+        ending = f", {duration((self.total - self.done) / self.rate)} left" if known else ""
         words = f", {self.words}" if self.words else ""
         return f"{self.label}: {share:.0f} %, {quantity(self.rate, self.unit)}/s{words}{ending}"
 

@@ -1,9 +1,9 @@
 """The error tree: what a person can mend is a `UserError`; anything else is our own mistake and may show a traceback.
 
-    UserError (a ValueError)   the message names the file or recipe path, the value and the remedy; exit code 2
-    ├── RecipeError            a recipe that does not say what it must
-    ├── InputError             a source, file or record that cannot be used
-    └── WorkFolderError        a work folder that another version made, that is in use, or that lacks a stage
+UserError (a ValueError)   the message names the file or recipe path, the value and the remedy; exit code 2
+├── RecipeError            a recipe that does not say what it must
+├── InputError             a source, file or record that cannot be used
+└── WorkFolderError        a work folder that another version made, that is in use, or that lacks a stage
 """
 
 

@@ -60,9 +60,7 @@ def _inline(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterat
         yield index, function(task)
 
 
-def _pool(
-    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int
-) -> Iterator[tuple[int, Result]]:
+def _pool(function: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> Iterator[tuple[int, Result]]:
     # spawn, not fork: a forked child may inherit a lock that torch's or BLAS's threads held
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
     try:

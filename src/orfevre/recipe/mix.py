@@ -24,10 +24,10 @@ class Mix(Section):
     training: Training = Training()
     """Budget of one proxy and of each check run."""
 
-    min_weights: dict[Name, Fraction] = {}
+    min_weights: dict[Name, Fraction] = Field(default={})
     """Least share of a source in the chosen mixture."""
 
-    max_weights: dict[Name, Fraction] = {}
+    max_weights: dict[Name, Fraction] = Field(default={})
     """Largest share of a source in the chosen mixture."""
 
     check_seeds: int = Field(default=2, ge=2)

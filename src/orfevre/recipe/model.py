@@ -70,9 +70,7 @@ class Model(Section):
         if self.head_width % 2:
             raise ValueError(f"a head of {self.head_width} is odd; RoPE rotates pairs, so make it even")
         if self.experts_per_token > self.num_experts:
-            raise ValueError(
-                f"experts_per_token {self.experts_per_token} exceeds num_experts {self.num_experts}"
-            )
+            raise ValueError(f"experts_per_token {self.experts_per_token} exceeds num_experts {self.num_experts}")
         return self
 
 

@@ -1,0 +1,34 @@
+"""Finds and loads the C kernels (text.c). Where they were not built, the NumPy twins do the same work."""
+
+import ctypes
+import importlib.util
+from functools import cache
+
+from orfevre import console
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The C kernels, or None where no compiler was at hand when orfevre was installed."""
+    spec = importlib.util.find_spec("orfevre.kernels._text")
+    if spec is None or spec.origin is None:
+        return None
+    try:
+        loaded = ctypes.CDLL(spec.origin)
+        kernel = loaded.orfevre_signatures
+    except (OSError, AttributeError):  # built for another machine, or by an older orfevre
+        return None
+    pointer, int64, int32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+    kernel.argtypes = [pointer, pointer, int64, pointer, pointer, int32, pointer, pointer]
+    kernel.restype = None
+    return loaded
+
+
+@cache
+def say_if_missing() -> None:
+    """One warning, in the process that calls this, when the slower NumPy twins are in use."""
+    if library() is None:
+        console.warn(
+            "the C text kernels are not built, so NumPy does their work, with equal results and more slowly; "
+            "install a C compiler, then run `pip install -e .` (or reinstall orfevre) to build them"
+        )

@@ -1,0 +1,184 @@
+"""A Gaussian process for a few dozen noisy runs: exact, in NumPy, every gradient analytic.
+
+Shapes: n runs, m places asked about, D features. Kernel between features x and x':
+
+    signal^2 * matern52(|(x - x') / lengths|) + slope^2 * (x . x') + 1
+
+The second term is a linear mean with its weights integrated out, the third a constant one (Rasmussen and Williams,
+Gaussian Processes for Machine Learning, eq. 2.39 and 4.17). Observations add noise^2 on the diagonal.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from scipy.optimize import minimize
+
+Array = NDArray[np.float64]
+
+ROOT5 = 5.0**0.5
+JITTER = 1e-8
+"""Added to the diagonal: below any noise that matters, enough for two equal runs to factor."""
+
+LENGTH_SIGMA = 1.0
+"""Spread of log lengths around sqrt(2) + log(D)/2, the centre of arXiv 2402.02229, eq. 6 (there sqrt(3), which leaves
+too much freedom at a few dozen runs; see docs/decisions/surrogate.md)."""
+
+PRIORS = {"signal": (0.0, 1.0), "slope": (-1.5, 1.0), "noise": (-2.5, 1.0)}
+"""Mean and spread of the logs, observations having unit variance."""
+
+STARTS = ((0.0, -2.5), (-1.0, -1.5), (0.7, -3.5))
+"""Where the likelihood is climbed from: added to the log lengths, log noise."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A fitted process. `theta` holds log lengths [D], log signal, log slope, log noise; observations are
+    `centre + scale * y`."""
+
+    x: Array
+    """Features of the runs, [n, D]."""
+    theta: Array
+    centre: float
+    scale: float
+    lower: Array
+    """Cholesky factor of the kernel matrix with noise, [n, n]."""
+    alpha: Array
+    """Inverse kernel matrix times the standardised observations, [n]."""
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of one run around the process, in the unit of the observations."""
+        return float(np.exp(self.theta[-1])) * self.scale
+
+    def mean(self, x: Array) -> Array:
+        """Posterior mean at x [m, D] -> [m]."""
+        return self.centre + self.scale * (kernel(self.theta, x, self.x) @ self.alpha)
+
+    def mean_gradient(self, x: Array) -> Array:
+        """Gradient of the posterior mean at one place x [D] -> [D]."""
+        lengths, signal, slope = _unpack(self.theta)
+        steps = (x - self.x) / lengths
+        distance = np.sqrt(np.sum(steps**2, axis=1))
+        push = -(signal**2) * _matern_slope(distance) * self.alpha
+        return self.scale * ((push @ steps) / lengths + slope**2 * (self.alpha @ self.x))
+
+    def variance(self, x: Array) -> Array:
+        """Posterior variance of the process (noise not included) at x [m, D] -> [m]."""
+        lengths, signal, slope = _unpack(self.theta)
+        prior = signal**2 + slope**2 * np.sum(x**2, axis=1) + 1.0
+        known = solve_triangular(self.lower, kernel(self.theta, self.x, x), lower=True)
+        return self.scale**2 * np.maximum(prior - np.sum(known**2, axis=0), 0.0)
+
+    def covariance(self, x: Array) -> Array:
+        """Posterior covariance of the process at x [m, D] -> [m, m]."""
+        known = solve_triangular(self.lower, kernel(self.theta, self.x, x), lower=True)
+        return self.scale**2 * (kernel(self.theta, x, x) - known.T @ known)
+
+    def leave_out(self, groups: Sequence[Sequence[int]]) -> tuple[Array, Array]:
+        """Mean and variance [n] of every run as told by the runs outside its group, noise included.
+
+        Closed form with the hyper-parameters kept (Rasmussen and Williams, eq. 5.12, for blocks). `groups` partition
+        the runs: repeats of one mixture belong together, or each would give the other away.
+        """
+        inverse = cho_solve((self.lower, True), np.eye(len(self.x)))
+        y = kernel_matrix(self.theta, self.x) @ self.alpha
+        mean, variance = np.empty(len(y)), np.empty(len(y))
+        for group in groups:
+            rows = np.asarray(group)
+            block = np.linalg.inv(inverse[np.ix_(rows, rows)])
+            mean[rows] = y[rows] - block @ self.alpha[rows]
+            variance[rows] = np.diag(block)
+        return self.centre + self.scale * mean, self.scale**2 * variance
+
+
+def fit(x: Array, observed: Array, starts: int = len(STARTS)) -> Process:
+    """The process whose hyper-parameters are likeliest after seeing `observed` [n] at `x` [n, D]."""
+    centre, scale = float(np.mean(observed)), float(np.std(observed)) or 1.0
+    y = (observed - centre) / scale
+    squares = (x[:, None, :] - x[None, :, :]) ** 2
+    best, least = None, np.inf
+    for lengths, noise in STARTS[:starts]:
+        first = _prior_means(x.shape[1])
+        first[: x.shape[1]] += lengths
+        first[-1] = noise
+        bounds = [(mean - 6.0, mean + 6.0) for mean in _prior_means(x.shape[1])]
+        found = minimize(
+            objective, first, args=(x, y, squares), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200}
+        )
+        if found.fun < least:
+            best, least = found.x, float(found.fun)
+    if best is None:
+        raise ValueError("the likelihood is nowhere finite; are the observations?")
+    return condition(x, observed, best, centre, scale)
+
+
+def condition(x: Array, observed: Array, theta: Array, centre: float, scale: float) -> Process:
+    """The process with these hyper-parameters after seeing `observed` [n] at `x` [n, D]."""
+    lower = cholesky(kernel_matrix(theta, x), lower=True)
+    alpha = cho_solve((lower, True), (observed - centre) / scale)
+    return Process(x, theta, centre, scale, lower, alpha)
+
+
+def objective(theta: Array, x: Array, y: Array, squares: Array) -> tuple[float, Array]:
+    """Minus the log of likelihood times prior, and its gradient. `squares` are the runs' squared steps, [n, n, D]."""
+    lengths, signal, slope = _unpack(theta)
+    distance = np.sqrt(squares @ lengths**-2.0)
+    near = signal**2 * _matern(distance)
+    linear = slope**2 * (x @ x.T)
+    noise = np.exp(2.0 * theta[-1])
+    matrix = near + linear + 1.0
+    matrix[np.diag_indices_from(matrix)] += noise + JITTER
+    try:
+        factor = cho_factor(matrix, lower=True)
+    except np.linalg.LinAlgError:
+        return 1e10, np.zeros_like(theta)
+    alpha = cho_solve(factor, y)
+    value = 0.5 * y @ alpha + np.sum(np.log(np.diag(factor[0]))) + 0.5 * len(y) * np.log(2 * np.pi)
+    push = 0.5 * (cho_solve(factor, np.eye(len(y))) - np.outer(alpha, alpha))  # half K^-1 - alpha alpha^T
+    stretch = push * (signal**2 * _matern_slope(distance))
+    gradient = np.empty_like(theta)
+    gradient[:-3] = np.tensordot(stretch, squares, axes=2) / lengths**2
+    gradient[-3:] = 2 * np.sum(push * near), 2 * np.sum(push * linear), 2 * noise * np.trace(push)
+    gap, spread = theta - _prior_means(len(lengths)), _prior_spreads(len(lengths))
+    return float(value + 0.5 * np.sum((gap / spread) ** 2)), gradient + gap / spread**2
+
+
+def kernel(theta: Array, a: Array, b: Array) -> Array:
+    """Kernel without noise between a [m, D] and b [n, D] -> [m, n]."""
+    lengths, signal, slope = _unpack(theta)
+    scaled_a, scaled_b = a / lengths, b / lengths
+    squares = np.sum(scaled_a**2, axis=1)[:, None] + np.sum(scaled_b**2, axis=1) - 2 * scaled_a @ scaled_b.T
+    return signal**2 * _matern(np.sqrt(np.maximum(squares, 0.0))) + slope**2 * (a @ b.T) + 1.0
+
+
+def kernel_matrix(theta: Array, x: Array) -> Array:
+    """Covariance of observations at x [n, D], noise included -> [n, n]."""
+    matrix = kernel(theta, x, x)
+    matrix[np.diag_indices_from(matrix)] += np.exp(2.0 * theta[-1]) + JITTER
+    return matrix
+
+
+def _matern(distance: Array) -> Array:
+    """Matern 5/2 of a scaled distance."""
+    return (1.0 + ROOT5 * distance + 5.0 / 3.0 * distance**2) * np.exp(-ROOT5 * distance)
+
+
+def _matern_slope(distance: Array) -> Array:
+    """Minus the derivative of Matern 5/2 by half the squared distance; finite at zero."""
+    return 5.0 / 3.0 * (1.0 + ROOT5 * distance) * np.exp(-ROOT5 * distance)
+
+
+def _unpack(theta: Array) -> tuple[Array, float, float]:
+    return np.exp(theta[:-3]), float(np.exp(theta[-3])), float(np.exp(theta[-2]))
+
+
+def _prior_means(num_features: int) -> Array:
+    length = 2.0**0.5 + 0.5 * np.log(num_features)
+    return np.array([length] * num_features + [PRIORS[name][0] for name in ("signal", "slope", "noise")])
+
+
+def _prior_spreads(num_features: int) -> Array:
+    return np.array([LENGTH_SIGMA] * num_features + [PRIORS[name][1] for name in ("signal", "slope", "noise")])

@@ -1,0 +1,81 @@
+"""What training minimises: cross entropy, the router's load-balancing loss and its z-loss.
+
+Shapes: T tokens, H hidden, V vocabulary, E experts, k experts per token.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from .moe import Routing
+
+CHUNK_ELEMENTS = 2**19
+"""Logits held at once, about: 2 MiB of float32 stays in a core's cache on its way through softmax."""
+
+
+def load_balancing(layers: Sequence[Routing]) -> torch.Tensor:
+    """E x sum over experts of (share of tokens) x (mean probability), the layers pooled as one; k when even.
+
+    arXiv 2101.03961, eq. 4-6, generalised to top-k as transformers' `load_balancing_loss_func` does.
+    """
+    num_tokens = sum(len(layer.chosen_Tk) for layer in layers)
+    shares_E = torch.stack([layer.counts() for layer in layers]).sum(0) / num_tokens
+    means_E = torch.stack([layer.probabilities_TE.sum(0) for layer in layers]).sum(0) / num_tokens
+    return len(means_E) * (shares_E * means_E).sum()
+
+
+def router_z(layers: Sequence[Routing]) -> torch.Tensor:
+    """Mean over tokens and layers of logsumexp(router logits)^2 (arXiv 2202.08906, eq. 5)."""
+    return torch.stack([layer.logits_TE.float().logsumexp(-1).square().mean() for layer in layers]).mean()
+
+
+def cross_entropy(x_TH: torch.Tensor, output_VH: torch.Tensor, targets_T: torch.Tensor) -> torch.Tensor:
+    """Mean cross entropy in nats of softmax(x output^T); all T x V logits are never held at once.
+
+    Gradients are made in the forward pass, while a chunk's logits are still in the cache.
+    """
+    return _ChunkedCrossEntropy.apply(x_TH, output_VH, targets_T)  # type: ignore[no-untyped-call,no-any-return]
+
+
+def token_losses(x_TH: torch.Tensor, output_VH: torch.Tensor, targets_T: torch.Tensor) -> torch.Tensor:
+    """Cross entropy of each token, nats, float32 `[T]`. No gradient."""
+    with torch.no_grad():
+        losses = []
+        for x, targets in zip(_chunks(x_TH, output_VH), _chunks(targets_T, output_VH), strict=True):
+            logits = (x @ output_VH.t()).float()
+            losses.append(logits.logsumexp(-1) - logits.gather(1, targets[:, None])[:, 0])
+        return torch.cat(losses)
+
+
+def _chunks(rows: torch.Tensor, output_VH: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return rows.split(max(16, CHUNK_ELEMENTS // len(output_VH)))
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_TH: torch.Tensor, output_VH: torch.Tensor, targets_T: torch.Tensor) -> torch.Tensor:
+        grad_x, grad_output = torch.empty_like(x_TH), torch.zeros_like(output_VH)
+        losses_T = torch.empty(len(x_TH), dtype=torch.promote_types(x_TH.dtype, torch.float32), device=x_TH.device)
+        pieces = zip(
+            *(_chunks(rows, output_VH) for rows in (x_TH, targets_T, grad_x, losses_T)), strict=True
+        )
+        for x, targets, grad, losses in pieces:
+            logits = (x @ output_VH.t()).to(losses.dtype)
+            targets = targets[:, None]
+            at_target, largest = logits.gather(1, targets)[:, 0], logits.amax(1)
+            probabilities = torch.softmax(logits, dim=1)
+            # log-sum-exp without another pass of exponentials: the largest probability is at least 1/V, never 0
+            torch.sub(largest - probabilities.amax(1).log(), at_target, out=losses)
+            # d loss / d logits = (probabilities - one hot) / T
+            probabilities.scatter_add_(1, targets, torch.full_like(at_target, -1.0)[:, None])
+            slope = probabilities.to(x.dtype)
+            torch.mm(slope, output_VH, out=grad)
+            grad_output.addmm_(slope.t(), x)
+        ctx.save_for_backward(grad_x.div_(len(x_TH)), grad_output.div_(len(x_TH)))
+        return losses_T.mean()
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        grad_x, grad_output = ctx.saved_tensors
+        return grad_x * grad.to(grad_x.dtype), grad_output * grad.to(grad_output.dtype), None

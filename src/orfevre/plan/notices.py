@@ -1,0 +1,83 @@
+"""The words of a bill: what was assumed, what is worth knowing, what must be looked at."""
+
+from collections.abc import Mapping, Sequence
+
+from orfevre.recipe import Farm, Recipe, Source
+
+from .bill import RunBill
+from .job import Job
+
+GENERAL_PURPOSE_FLOPS = 1e23
+"""Above it a model that generates language is likely general-purpose (Commission guidelines C(2025) 7719)."""
+SYSTEMIC_RISK_FLOPS = 1e25
+"""Above it systemic risk is presumed (Regulation (EU) 2024/1689, Art. 51(2))."""
+COMPUTE_OPTIMAL_TOKENS = 20
+"""Tokens a parameter that spend training compute best, for dense models (arXiv 2203.15556)."""
+
+
+def assumptions(recipe: Recipe, usable_memory: float) -> tuple[str, ...]:
+    """What the figures rest on."""
+    farm = recipe.plan.farm
+    return (
+        "FLOPs: 6 for each matrix weight a token meets (attention, its experts, router, output projection) plus "
+        "attention halved for causality, PaLM appendix B (arXiv 2204.02311); recomputation is not counted.",
+        f"Hours: FLOPs over peak x {farm.mfu:g} (plan.farm.mfu, expected and not measured), plus "
+        f"{recipe.plan.max_overhead_fraction:.0%} for restarts, evaluation and checkpoints.",
+        f"Energy: the power of accelerator and host under full load for every hour, times PUE {farm.pue:g}; "
+        f"CO2 at {farm.co2_grams_per_kwh:g} g/kWh, use of the farm only, not its making.",
+        "Memory: float32 master weights, gradients and AdamW moments sharded over the whole farm (FSDP), products "
+        "in bfloat16, one sequence at a time, each block's inside recomputed.",
+        f"Memory: {usable_memory:.0%} of what the data sheet says may be filled.",
+        "Curation, proxies, evaluation and people are not in the euros.",
+    )
+
+
+def notes(run: RunBill) -> list[str]:
+    """Facts about one run: the AI Act's thresholds, and how long it is for its size."""
+    per_parameter = run.tokens / run.active_parameters
+    return [
+        f"{run.name}: {run.flops:.2g} FLOP, {_threshold(run.flops)}",
+        f"{run.name}: {per_parameter:.3g} tokens for each active parameter; about {COMPUTE_OPTIMAL_TOKENS} spend "
+        "training compute best (arXiv 2203.15556, dense models), more makes a better model to serve.",
+    ]
+
+
+def warnings(job: Job, run: RunBill, farm: Farm) -> list[str]:
+    """What would stop or waste the run."""
+    found = []
+    if not run.fits:
+        found.append(
+            f"{run.name} does not fit: {run.memory_gib.total:.1f} GiB needed on each {farm.gpu}, "
+            f"{run.memory_gib.available:.1f} available. Raise plan.farm.count or take one with more memory."
+        )
+    if job.batch_sequences is not None and job.batch_sequences < farm.count:
+        found.append(
+            f"{run.name}: train.batch_sequences = {job.batch_sequences} is fewer than plan.farm.count = "
+            f"{farm.count}; accelerators without a sequence stand idle, and the hours are too low. Raise the batch "
+            "or lower the count."
+        )
+    return found
+
+
+def epochs(
+    job: Job, sources: Sequence[Source], weights: Mapping[str, float], tokens_by_source: Mapping[str, int]
+) -> list[str]:
+    """A warning for each source that the run would read more often than the recipe allows."""
+    found = []
+    for source in sources:
+        wanted, held = weights.get(source.name, 0.0) * job.tokens, tokens_by_source.get(source.name, 0)
+        if wanted > source.max_epochs * held * 1.001:  # the mixture's weights are rounded
+            times = f"{float(f'{wanted / held:.3g}'):,g} times" if held else "though it has none"
+            found.append(
+                f"{job.name}: takes {wanted:,.0f} tokens of {source.name}, which holds {held:,} ({times}; "
+                f"max_epochs is {source.max_epochs:g}). Find more of it, or train on fewer tokens."
+            )
+    return found
+
+
+def _threshold(flops: float) -> str:
+    if flops > SYSTEMIC_RISK_FLOPS:
+        return "above 1e25: systemic risk is presumed under the EU AI Act, with a notice due within two weeks."
+    if flops > GENERAL_PURPOSE_FLOPS:
+        return "above 1e23 and below 1e25: likely a general-purpose model under the EU AI Act."
+    return "below 1e23: likely not a general-purpose model under the EU AI Act (and below 1e25)."

@@ -1,0 +1,126 @@
+"""The bill of a training run: hours, euros, energy and memory, from the recipe and, once measured, the mixture."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from orfevre.errors import RecipeError
+from orfevre.model import count
+from orfevre.recipe import Farm, Recipe
+
+from . import accelerators, notices, wrong_mix
+from .accelerators import Accelerator
+from .bill import Bill, FarmBill, MemoryBill, RunBill
+from .job import Job, jobs
+
+HOURS_PER_YEAR = 8766  # 365.25 days
+USABLE_MEMORY = 0.9
+"""Share of an accelerator's memory that a plan may fill; the rest goes to fragments, buffers and the driver."""
+
+
+def estimate(recipe: Recipe) -> Bill:
+    """The bill before anything has run: vocabulary as the recipe has it, no mixture. Raises RecipeError."""
+    return price(recipe, recipe.model.vocab_size or recipe.tokenize.vocab_size)
+
+
+def price(
+    recipe: Recipe,
+    vocab_size: int,
+    *,
+    mixture: Mapping[str, Any] | None = None,
+    tokens_by_source: Mapping[str, int] | None = None,
+) -> Bill:
+    """The bill of the recipe's run and of its scale-up.
+
+    `mixture` is mixture.json and gives the price of the wrong mix; `tokens_by_source` holds the training tokens of
+    each source, and with the mixture tells how often each is read. Raises RecipeError for a farm that cannot be
+    priced.
+    """
+    farm, gpu = recipe.plan.farm, accelerators.of(recipe.plan.farm)
+    hourly, cost = hourly_price(farm, gpu)
+    work = jobs(recipe, vocab_size)
+    runs = tuple(_run_bill(job, recipe, gpu, hourly, mixture) for job in work)
+    warnings = [line for job, run in zip(work, runs, strict=True) for line in notices.warnings(job, run, farm)]
+    if not (farm.rent_euros_per_hour or farm.buy_euros):
+        warnings.append("The euros are electricity alone: plan.farm has neither rent_euros_per_hour nor buy_euros.")
+    if mixture is not None and tokens_by_source is not None:
+        for job in work:
+            warnings += notices.epochs(job, recipe.sources, mixture["weights"], tokens_by_source)
+    return Bill(
+        farm=FarmBill(
+            gpu=gpu.name,
+            count=farm.count,
+            peak_tflops=gpu.peak_tflops,
+            memory_gib=gpu.memory_gib,
+            watts=gpu.watts,
+            mfu=farm.mfu,
+            pue=farm.pue,
+            euros_per_gpu_hour=hourly,
+            cost=cost,
+            co2_grams_per_kwh=farm.co2_grams_per_kwh,
+            source=gpu.source,
+        ),
+        runs=runs,
+        assumptions=notices.assumptions(recipe, USABLE_MEMORY),
+        notes=tuple(line for run in runs for line in notices.notes(run)),
+        warnings=tuple(warnings),
+    )
+
+
+def hourly_price(farm: Farm, gpu: Accelerator) -> tuple[float, str]:
+    """Euros for one accelerator for an hour of work, and how they were made. Raises RecipeError if ambiguous."""
+    if farm.rent_euros_per_hour and farm.buy_euros:
+        raise RecipeError(
+            f"plan.farm.rent_euros_per_hour = {farm.rent_euros_per_hour:g} and plan.farm.buy_euros = "
+            f"{farm.buy_euros:g}: a farm is rented or bought; set one of them to 0"
+        )
+    if farm.rent_euros_per_hour:
+        return farm.rent_euros_per_hour, "rent, electricity included"
+    electricity = gpu.watts / 1000 * farm.pue * farm.electricity_euros_per_kwh
+    if not farm.buy_euros:
+        return electricity, "electricity alone"
+    paid_hours = farm.lifetime_years * HOURS_PER_YEAR * farm.busy_fraction
+    write_off = farm.buy_euros / paid_hours
+    words = (
+        f"{farm.buy_euros:,.0f} euros written off over {farm.lifetime_years:g} years at {farm.busy_fraction:.0%} "
+        f"use ({write_off:.3g} euros an hour), and electricity ({electricity:.3g} euros an hour)"
+    )
+    return write_off + electricity, words
+
+
+def _run_bill(job: Job, recipe: Recipe, gpu: Accelerator, hourly: float, mixture: Mapping[str, Any] | None) -> RunBill:
+    farm = recipe.plan.farm
+    counted = count.parameters(job.model, job.vocab_size)
+    flops_per_token = count.flops_per_token(job.model, job.vocab_size, job.sequence_length)
+    flops = flops_per_token * job.tokens
+    useful_hours = flops / (gpu.peak_tflops * 1e12 * farm.mfu) / 3600
+    gpu_hours = useful_hours * (1 + recipe.plan.max_overhead_fraction)
+    euros, kwh = gpu_hours * hourly, gpu_hours * gpu.watts / 1000 * farm.pue
+    memory = _memory(job, farm, gpu)
+    return RunBill(
+        name=job.name,
+        parameters=counted.total,
+        active_parameters=counted.active,
+        tokens=job.tokens,
+        flops_per_token=flops_per_token,
+        flops=flops,
+        gpu_hours=gpu_hours,
+        hours=gpu_hours / farm.count,
+        euros=euros,
+        kwh=kwh,
+        co2_kg=kwh * farm.co2_grams_per_kwh / 1000,
+        memory_gib=memory,
+        fits=memory.total <= memory.available,
+        wrong_mix=None if mixture is None else wrong_mix.price(mixture, gpu_hours, euros),
+    )
+
+
+def _memory(job: Job, farm: Farm, gpu: Accelerator) -> MemoryBill:
+    bytes_ = count.memory(job.model, job.vocab_size, job.sequence_length, num_devices=farm.count)
+    return MemoryBill(
+        weights=bytes_.weights / 2**30,
+        gradients=bytes_.gradients / 2**30,
+        optimiser=bytes_.optimiser / 2**30,
+        activations=bytes_.activations / 2**30,
+        total=bytes_.total / 2**30,
+        available=gpu.memory_gib * USABLE_MEMORY,
+    )

@@ -1,0 +1,82 @@
+"""What each stage took, and how each source fared: horizontal bars, one row a stage or a source."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from orfevre.ledger import Manifest
+from orfevre.report import words
+
+from . import drawing
+
+
+def timeline(manifests: Mapping[str, Manifest], narrow: bool) -> Figure:
+    """Wall time, energy and FLOPs of each stage, side by side (one below the other on a phone)."""
+    panels: list[tuple[str, list[float], Callable[[float | None], str]]] = [
+        ("Wall time", [made.wall_seconds for made in manifests.values()], words.duration),
+        ("Energy", [made.energy_kwh for made in manifests.values()], words.energy),
+        ("FLOPs", [made.flops for made in manifests.values()], words.scientific),
+    ]
+    each = 0.55 + 0.27 * len(manifests)
+    drawn = drawing.figure(narrow, 3 * each if narrow else each)
+    grid = drawn.subplots(3, 1) if narrow else drawn.subplots(1, 3)
+    for number, (axes, (title, values, write)) in enumerate(zip(grid, panels, strict=True)):
+        axes.barh(range(len(values)), values, height=0.62, color=drawing.SERIES[(0, 4, 2)[number]])
+        drawing.rows_axes(axes, list(manifests) if narrow or not number else [""] * len(values))
+        axes.set_title(title)
+        _bare(axes, max([*values, 0.0]))
+        for row, value in enumerate(values):
+            axes.text(value, row, f" {write(value)}", va="center", color=drawing.INK, fontsize=8.5)
+    return drawn
+
+
+def drops(sources: Mapping[str, Mapping[str, object]], reasons: Sequence[str], narrow: bool) -> Figure:
+    """Share of each source's documents that was kept, or dropped for each reason. `reasons` fixes the order."""
+    drawn = drawing.figure(narrow, (0.55 if not narrow else 1.0) + 0.36 * len(sources))
+    axes = drawn.add_subplot()
+    handles = []
+    left = [0.0] * len(sources)
+    for number, reason in enumerate(["kept", *reasons]):
+        values = [_part(table, reason) for table in sources.values()]
+        handles.append(
+            axes.barh(
+                range(len(values)), values, left=left, height=0.66, label=words.reason(reason),
+                color=drawing.SERIES[number % 8], hatch=drawing.HATCHES[number % 8] or None,
+                edgecolor=drawing.PAPER, linewidth=0.8,
+            )
+        )  # fmt: skip
+        left = [start + value for start, value in zip(left, values, strict=True)]
+    drawing.rows_axes(axes, list(sources))
+    axes.set_xlim(0, 1)
+    axes.xaxis.set_major_formatter(lambda value, _: words.share(value, 0))
+    drawing.legend(drawn, narrow, handles, columns=6)
+    return drawn
+
+
+def compression(bytes_per_token: Mapping[str, float], narrow: bool) -> Figure:
+    """Bytes of text that one token stands for, per source."""
+    drawn = drawing.figure(narrow, 0.45 + 0.3 * len(bytes_per_token))
+    axes = drawn.add_subplot()
+    values = list(bytes_per_token.values())
+    axes.barh(range(len(values)), values, height=0.62, color=drawing.SERIES[0])
+    drawing.rows_axes(axes, list(bytes_per_token))
+    axes.set_title("bytes per token")
+    _bare(axes, max(values))
+    for row, value in enumerate(values):
+        axes.text(value, row, f" {value:.2f}", va="center", color=drawing.INK, fontsize=8.5)
+    return drawn
+
+
+def _part(table: Mapping[str, object], reason: str) -> float:
+    dropped = table["dropped"]
+    number = table["kept"] if reason == "kept" else dropped.get(reason, 0) if isinstance(dropped, Mapping) else 0
+    read = table["read"]
+    return float(number) / read if isinstance(number, int | float) and isinstance(read, int) and read else 0.0
+
+
+def _bare(axes: Axes, largest: float) -> None:
+    """Bars that carry their value need no scale; leave room for it."""
+    axes.set_xlim(0, 1.42 * largest or 1.0)
+    axes.set_xticks([])
+    axes.spines["bottom"].set_visible(False)

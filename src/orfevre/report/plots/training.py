@@ -1,0 +1,128 @@
+"""The training run: loss and learning rate by step, validation loss, what the experts were sent, and the scores."""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from orfevre.report import words
+
+from . import drawing
+
+MOST_POINTS = 1200
+"""A curve is thinned to this many points by means over equal runs of steps; a page needs no more."""
+
+LARGEST_LABELLED = 12
+"""Experts up to which a cell of the load map carries its figure."""
+
+
+def curves(rows: Sequence[Mapping[str, Any]], narrow: bool) -> Figure:
+    """Training loss (each step, and a running mean), validation loss per source where measured, learning rate."""
+    train = [row for row in rows if "loss" in row]
+    valid = [row for row in rows if "validation" in row]
+    ratios = [3.0, 2.4, 1.0] if valid else [3.0, 1.0]
+    drawn = drawing.figure(narrow, 1.45 * sum(ratios) / 1.3)
+    panels = drawn.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
+    steps, losses = _thin([row["step"] for row in train]), _thin([row["loss"] for row in train])
+    panels[0].plot(steps, losses, color=drawing.MIXTURE["chosen"], linewidth=0.8, alpha=0.45)
+    panels[0].plot(steps, _running_mean(losses), color=drawing.MIXTURE["chosen"], linewidth=1.8)
+    panels[0].set_title("training loss, nats per token")
+    panels[0].set_ylim(top=float(np.quantile(losses, 0.98)) * 1.08, bottom=float(losses.min()) * 0.96)
+    if valid:
+        _validation(panels[1], valid)
+        drawing.legend(drawn, narrow, panels[1].get_legend_handles_labels()[0])
+    panels[-1].plot(steps, _thin([row["learning_rate"] for row in train]), color=drawing.MUTED, linewidth=1.4)
+    panels[-1].set_title("learning rate")
+    panels[-1].set_ylim(bottom=0)
+    panels[-1].locator_params(axis="y", nbins=3)
+    panels[-1].set_xlabel("step")
+    panels[-1].xaxis.set_major_formatter(lambda value, _: words.count(value))
+    panels[-1].locator_params(axis="x", nbins=4 if narrow else 8)
+    return drawn
+
+
+def _validation(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
+    for number, name in enumerate(rows[-1]["validation"]):
+        points = [(row["step"], row["validation"][name]) for row in rows if name in row["validation"]]
+        axes.plot(
+            *zip(*points, strict=True), marker=drawing.MARKERS[number % 8], color=drawing.SERIES[number % 8],
+            markersize=5, linewidth=1.2, label=name,
+        )  # fmt: skip
+    axes.set_title("validation loss, bits per byte")
+
+
+def _thin(values: Sequence[float]) -> NDArray[np.float64]:
+    """Means over equal runs of the values, so that at most MOST_POINTS remain."""
+    array = np.asarray(values, dtype=np.float64)
+    group = ceil(len(array) / MOST_POINTS)
+    if group <= 1:
+        return array
+    return np.add.reduceat(array, range(0, len(array), group)) / np.diff([*range(0, len(array), group), len(array)])
+
+
+def _running_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of the surrounding 5 %, narrower at the ends."""
+    half = max(1, len(values) // 40)
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    centre = np.arange(len(values))
+    reach = np.minimum(np.minimum(half, centre), len(values) - 1 - centre)
+    mean: NDArray[np.float64] = (total[centre + reach + 1] - total[centre - reach]) / (2 * reach + 1)
+    return mean
+
+
+def expert_load(load: Mapping[str, Sequence[Sequence[float]]], narrow: bool) -> Figure:
+    """A map of layers by experts for each source: blue above the fair share, orange below it, figures in per cent."""
+    names = list(load)
+    layers, experts = len(load[names[0]]), len(load[names[0]][0])
+    columns = 1 if narrow else min(2, len(names))
+    rows = ceil(len(names) / columns)
+    drawn = drawing.figure(narrow, rows * (0.62 + 0.21 * min(layers, 32)))
+    grid = drawn.subplots(rows, columns, squeeze=False)
+    for axes, name in zip(grid.flat, names, strict=False):
+        _load_map(axes, np.asarray(load[name], dtype=np.float64))
+        axes.set_title(name)
+        axes.set_xticks(range(experts) if experts <= 16 else range(0, experts, ceil(experts / 8)))
+        axes.set_yticks(range(layers) if layers <= 12 else range(0, layers, ceil(layers / 8)))
+        axes.set(xlim=(-0.5, experts - 0.5), ylim=(layers - 0.5, -0.5))
+        axes.tick_params(length=0)
+        axes.grid(False)
+        axes.spines[:].set_visible(False)
+    for axes in grid[-1, :]:
+        axes.set_xlabel("expert")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("layer")
+    for axes in grid.flat[len(names) :]:
+        axes.set_visible(False)
+    return drawn
+
+
+def _load_map(axes: Axes, shares_LE: NDArray[np.float64]) -> None:
+    experts = shares_LE.shape[1]
+    for layer, row in enumerate(shares_LE):
+        for expert, share in enumerate(row):
+            excess = share * experts - 1  # 0 is the fair share, 1 is twice it, -1 is nothing
+            colour = drawing.SERIES[0] if excess > 0 else drawing.SERIES[1]
+            axes.bar(expert, 0.9, 0.94, layer - 0.45, color=colour, alpha=round(min(abs(excess), 1.0) * 0.75, 3))
+            if experts <= LARGEST_LABELLED:
+                axes.text(
+                    expert, layer, f"{100 * share:.0f}", ha="center", va="center", fontsize=7.5, color=drawing.INK
+                )
+
+
+def scores(table: Mapping[str, Any], narrow: bool) -> Figure:
+    """Bits per byte with their intervals, the target last."""
+    rows = {**table["sources"], "target": table["target"]}
+    drawn = drawing.figure(narrow, 0.6 + 0.34 * len(rows))
+    axes = drawn.add_subplot()
+    for row, (name, score) in enumerate(rows.items()):
+        colour, marker = (drawing.INK, "D") if name == "target" else (drawing.SERIES[0], "o")
+        axes.plot(score["interval"], [row, row], color=colour, linewidth=2.2, solid_capstyle="butt")
+        axes.plot(score["bits_per_byte"], row, marker, color=colour, markersize=6.5, markeredgecolor=drawing.PAPER)
+    drawing.rows_axes(axes, list(rows))
+    axes.set_xlabel("bits per byte (lower is better)")
+    axes.locator_params(axis="x", nbins=4 if narrow else 8)
+    return drawn

@@ -1,0 +1,75 @@
+"""The bill: this training run and, if asked for, the larger one, on the farm of the recipe."""
+
+from collections.abc import Callable
+from typing import Any
+
+from orfevre.report import words
+from orfevre.report.blocks import Block, Items, Section, Table, Text
+from orfevre.report.facts import Facts
+
+
+def bill(facts: Facts) -> Section:
+    head = Section("bill", "The bill", "Bill")
+    if (found := facts.bill) is None:
+        return Section(head.id, head.title, head.short, missing="plan")
+    farm = found["farm"]
+    lead = f"Priced on {words.count(farm['count'])} × {farm['gpu']}, before the oven is lit."
+    blocks: list[Block] = [Text(lead), _table(found["runs"], "The run", _RUN), _table(found["runs"], "Cost", _COST)]
+    blocks.append(_table(found["runs"], "Memory of one accelerator", _MEMORY))
+    if any(run.get("wrong_mix") for run in found["runs"]):
+        blocks.append(_table(found["runs"], "What the natural mixture would add for the same loss", _WRONG))
+    if found["warnings"]:
+        blocks.append(Items("Warnings", found["warnings"], "warning"))
+    if found["assumptions"]:
+        blocks.append(Items("Assumptions", found["assumptions"]))
+    return Section(head.id, head.title, head.short, blocks)
+
+
+Line = tuple[str, Callable[[dict[str, Any]], str]]
+
+
+def _table(runs: list[dict[str, Any]], caption: str, lines: list[Line]) -> Table:
+    """A column a run, a row a figure: two runs are read side by side, on a phone too."""
+    rows = [(label, *(write(run) for run in runs)) for label, write in lines]
+    return Table(caption, ("", *(run["name"] for run in runs)), rows)
+
+
+def _gib(part: str) -> Callable[[dict[str, Any]], str]:
+    return lambda run: words.amount(run["memory_gib"][part], "GiB") if run["memory_gib"][part] is not None else words.NONE
+
+
+def _wrong(key: str, write: Callable[[float | None], str]) -> Callable[[dict[str, Any]], str]:
+    def cell(run: dict[str, Any]) -> str:
+        wrong = run.get("wrong_mix") or {}
+        if wrong.get(key) is None:
+            return words.NONE
+        spread = wrong.get("interval" if key == "compute_ratio" else f"{key}_interval")
+        return write(wrong[key]) + (f" ({words.between(spread, write)})" if spread else "")
+
+    return cell
+
+
+_RUN: list[Line] = [
+    ("parameters", lambda run: words.amount(run["parameters"], "")),
+    ("active for one token", lambda run: words.amount(run["active_parameters"], "")),
+    ("training tokens", lambda run: words.amount(run["tokens"], "")),
+    ("FLOPs for one token", lambda run: words.scientific(run["flops_per_token"])),
+    ("FLOPs", lambda run: words.scientific(run["flops"])),
+]
+_COST: list[Line] = [
+    ("accelerator time", lambda run: words.amount(run["gpu_hours"], "GPU h")),
+    ("wall time", lambda run: words.duration(None if run["hours"] is None else 3600 * run["hours"])),
+    ("cost", lambda run: words.euros(run["euros"])),
+    ("energy", lambda run: words.energy(run["kwh"])),
+    ("carbon dioxide", lambda run: words.mass(run["co2_kg"])),
+]
+_MEMORY: list[Line] = [
+    *((part, _gib(part)) for part in ("weights", "gradients", "optimiser", "activations", "total", "available")),
+    ("fits", lambda run: "yes" if run["fits"] else "no"),
+]
+_WRONG: list[Line] = [
+    ("compute, all told", _wrong("compute_ratio", words.times)),
+    ("accelerator time", _wrong("gpu_hours", lambda value: words.amount(value, "GPU h"))),
+    ("cost", _wrong("euros", words.euros)),
+    ("in words", lambda run: (run.get("wrong_mix") or {}).get("text") or words.NONE),
+]

@@ -1,0 +1,113 @@
+"""The top of the page: what came out, in one sentence and a few figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orfevre.report import words
+from orfevre.report.blocks import Card, Cards, Link, Text
+from orfevre.report.facts import Facts
+
+
+@dataclass(frozen=True)
+class Headline:
+    title: str
+    lead: str
+    cards: Cards
+    notes: list[Text]
+    magnet: Link | None
+
+
+def headline(facts: Facts) -> Headline:
+    return Headline(
+        title=_title(facts),
+        lead=_lead(facts),
+        cards=Cards([_gain(facts), _price(facts), _score(facts), _took(facts)]),
+        notes=_notes(facts),
+        magnet=Link(facts.magnet, facts.magnet) if facts.magnet and facts.magnet.startswith("magnet:") else None,
+    )
+
+
+def _title(facts: Facts) -> str:
+    if facts.mixture is None:
+        return "The mixture has not been chosen yet"
+    if facts.mixture["verdict"]["wins"]:
+        return "The chosen mixture wins"
+    return "The chosen mixture does not win"
+
+
+def _lead(facts: Facts) -> str:
+    """The verdict in full: by how much against each baseline, and whether the interval leaves a doubt."""
+    if facts.mixture is None:
+        return "The mix stage has not finished, so there is no verdict to report."
+    against = [compared(facts.mixture, kind) for kind in ("natural", "uniform")]
+    return f"{_sentence(facts.mixture['verdict']['text'])} Measured in check runs, it {words.listing(against)}."
+
+
+def compared(mixture: Mapping[str, Any], kind: str) -> str:
+    """`beats natural by 0.0312 bits per byte (90 % interval 0.0252 to 0.0372)`, or that they cannot be told apart."""
+    found = mixture["verdict"].get(f"against_{kind}") or {}
+    gain, interval = found.get("gain"), found.get("interval")
+    if gain is None or interval is None:
+        return f"was not compared with {kind}"
+    spread = f"{words.share(mixture['confidence'], 0)} interval {words.between(interval)}"
+    if interval[0] is not None and interval[0] > 0:
+        return f"beats {kind} by {words.loss(gain)} {mixture['unit']} ({spread})"
+    if interval[1] is not None and interval[1] < 0:
+        return f"loses to {kind} by {words.loss(-gain)} {mixture['unit']} ({spread})"
+    return f"cannot be told from {kind} (gain {words.loss(gain, signed=True)} {mixture['unit']}, {spread})"
+
+
+def _gain(facts: Facts) -> Card:
+    label = "Gain over the natural mixture"
+    if facts.mixture is None:
+        return Card(label, words.NONE, "the mix stage has not finished")
+    found = facts.mixture["verdict"]["against_natural"]
+    baseline = facts.mixture["measured"]["natural"]["target"]
+    part = f", {words.share(found['gain'] / baseline)} of {words.loss(baseline)}" if found["gain"] is not None else ""
+    tone = "good" if facts.mixture["verdict"]["wins"] else "bad"
+    return Card(label, words.loss(found["gain"], signed=True), f"{facts.mixture['unit']}{part}", tone)
+
+
+def _price(facts: Facts) -> Card:
+    label = "Price of the wrong mix"
+    if facts.mixture is None:
+        return Card(label, words.NONE, "the mix stage has not finished")
+    found = facts.mixture["price"]
+    if found["compute_ratio"] is None:
+        return Card(label, "no figure", _sentence(found["text"]))
+    detail = f"the compute, for the same loss with the natural mixture ({words.between(found['interval'], words.times)})"
+    priced = [run for run in (facts.bill or {}).get("runs", []) if (run.get("wrong_mix") or {}).get("euros") is not None]
+    if priced:
+        detail += f"; {words.euros(priced[-1]['wrong_mix']['euros'])} more for {priced[-1]['name']}"
+    return Card(label, words.times(found["compute_ratio"]), detail)
+
+
+def _score(facts: Facts) -> Card:
+    label = "Final score on the target"
+    if facts.scores is None:
+        return Card(label, words.NONE, "the evaluate stage has not finished")
+    target = facts.scores["target"]
+    spread = f"{words.share(facts.scores['confidence'], 0)} interval {words.between(target['interval'])}"
+    return Card(label, words.loss(target["bits_per_byte"]), f"bits per byte of held-out text ({spread})")
+
+
+def _took(facts: Facts) -> Card:
+    made = facts.manifests.values()
+    energy = sum(manifest.energy_kwh for manifest in made)
+    flops = words.scientific(sum(manifest.flops for manifest in made), "FLOP")
+    seconds = sum(manifest.wall_seconds for manifest in made)
+    return Card("What it took here", words.duration(seconds), f"{words.energy(energy)} and {flops}, all stages")
+
+
+def _notes(facts: Facts) -> list[Text]:
+    missing = facts.missing()
+    if not missing:
+        return []
+    verb = "has" if len(missing) == 1 else "have"
+    return [Text(f"{words.listing(missing).capitalize()} {verb} not finished; their parts of this page say so.", "note")]
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""

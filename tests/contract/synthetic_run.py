@@ -1,0 +1,486 @@
+"""Makes a finished run without running anything: every file of docs/reference/artefacts.md, small, consistent, seeded.
+
+    folder = make(tmp_path)                      # all seven stages
+    folder = make(tmp_path, stages=STAGES[:3])   # curate, tokenize, mix
+
+The losses follow a known law (`true_loss`), so that what is drawn from them looks like a real run; the texts are random
+words. Documents, shards, counts, digests and the torrent agree with each other; model weights are random.
+"""
+
+import json
+import random
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from orfevre import artifact, ledger, metrics
+from orfevre.recipe import Recipe, from_table
+
+STAGES = ("curate", "tokenize", "mix", "plan", "train", "evaluate", "release")
+READS = {
+    "curate": (), "tokenize": ("curate",), "mix": ("tokenize",), "plan": ("tokenize", "mix"),
+    "train": ("tokenize", "mix"), "evaluate": ("tokenize", "mix", "train"),
+    "release": ("curate", "tokenize", "mix", "plan", "train", "evaluate"),
+}  # fmt: skip
+SECONDS = {"curate": 41.0, "tokenize": 18.5, "mix": 402.0, "plan": 0.4, "train": 288.0, "evaluate": 63.0,
+           "release": 4.2}  # fmt: skip
+TARGET = {"code": 0.4, "docs": 0.4, "prose": 0.2}
+FLOOR = {"code": 1.15, "docs": 1.45, "prose": 1.72, "web": 1.95}
+PROXY_TOKENS = 1_000_000
+SAMPLE = "<script>alert('a sample is text')</script> & so on"
+
+
+@dataclass
+class Run:
+    """What the makers share: where, what, and the one source of chance."""
+
+    recipe: Recipe
+    root: Path
+    rng: random.Random
+    documents: int
+
+    def __truediv__(self, stage: str) -> Path:
+        return self.root / stage
+
+
+def make(folder: Path, stages: Sequence[str] = STAGES, documents: int = 40, wins: bool = True) -> Path:
+    """Write the stages, in order, into `<folder>/<recipe name>/`; return that folder. `documents` is per source."""
+    recipe = synthetic_recipe()
+    run = Run(recipe, folder / recipe.name, random.Random(recipe.seed), documents)
+    for number, stage in enumerate(STAGES):
+        if stage in stages:
+            fingerprint = ledger.fingerprint(stage, {}, _inputs(run, stage), recipe.seed)
+            draft, attempts, _ = artifact.begin(run / stage, fingerprint)
+            counts = _write_mix(run, draft, wins) if stage == "mix" else WRITERS[stage](run, draft)
+            _json(draft / "recipe.json", recipe.model_dump(mode="json"))
+            artifact.finish(run / stage, _manifest(run, stage, number, counts, attempts))
+    return run.root
+
+
+def synthetic_recipe() -> Recipe:
+    """Four sources, a tiny model, and a scale-up to Mixtral's own size."""
+    source = {"paths": ["{data}/*.txt"], "max_epochs": 4.0}
+    table = {
+        "name": "synthetic", "seed": 7, "data": "shared/data",
+        "sources": [
+            source | {"name": "code", "format": "code", "licence": "PSF-2.0", "language": "python"},
+            source | {"name": "docs", "format": "docstrings", "licence": "PSF-2.0", "language": "en"},
+            source | {"name": "prose", "format": "text", "licence": "Public domain", "language": "en"},
+            source | {"name": "web", "format": "html", "licence": "CC-BY-4.0", "language": "und"},
+        ],
+        "tokenize": {"vocab_size": 400},
+        "mix": {"target": TARGET, "max_weights": {"docs": 0.45}, "min_weights": {"web": 0.05}, "num_proxies": 24},
+        "model": {"hidden_size": 16, "num_layers": 6, "num_heads": 2, "num_kv_heads": 1, "ffn_size": 16,
+                  "num_experts": 8, "context_length": 128},
+        "train": {"tokens": 3_000_000, "sequence_length": 128},
+        "plan": {
+            "farm": {"count": 512, "rent_euros_per_hour": 2.2},
+            "scale_up": {"name": "Mixtral 8x7B", "tokens": 2_000_000_000_000, "model": {
+                "hidden_size": 4096, "num_layers": 32, "num_heads": 32, "num_kv_heads": 8, "ffn_size": 14336,
+                "vocab_size": 32000, "context_length": 4096}},
+        },
+        "release": {"provider": "An Example & Co", "contact": "mail@example.invalid"},
+    }  # fmt: skip
+    return from_table(table, "synthetic")
+
+
+def true_loss(source: str, weights: Mapping[str, float], tokens: float = PROXY_TOKENS) -> float:
+    """Bits per byte on a source: a power law in the tokens that teach it, its own and, a little, the others'."""
+    kin = {("docs", "code"): 0.25, ("code", "docs"): 0.15, ("prose", "docs"): 0.3, ("web", "prose"): 0.35}
+    useful = weights[source] + sum(weights[other] * kin.get((source, other), 0.05) for other in weights)
+    return FLOOR[source] + 0.42 * (useful * tokens / PROXY_TOKENS) ** -0.33
+
+
+def target_loss(losses: Mapping[str, float]) -> float:
+    return sum(weight * losses[name] for name, weight in TARGET.items())
+
+
+def _words(rng: random.Random, count: int) -> str:
+    roots = ("gold", "silver", "ring", "stone", "fire", "tin", "lead", "copper", "assay", "weigh", "melt", "hammer")
+    return " ".join(rng.choice(roots) + rng.choice(["", "s", "ed", "ing"]) for _ in range(count))
+
+
+def _write_curate(run: Run, draft: Path) -> dict[str, int]:
+    (draft / "documents").mkdir()
+    (draft / "dropped").mkdir()
+    sources = {}
+    for number, source in enumerate(run.recipe.sources):
+        kept = _documents(run, source.name, run.documents * (number + 2) // 2)
+        dropped = _dropped(run, source.name, len(kept) * (number + 1) // 8)
+        pq.write_table(pa.Table.from_pylist(kept), draft / "documents" / f"{source.name}.parquet")
+        pq.write_table(pa.Table.from_pylist(dropped, _DROPPED), draft / "dropped" / f"{source.name}.parquet")
+        split = {
+            name: {"documents": len(rows), "bytes": sum(row["num_bytes"] for row in rows)}
+            for name in ("train", "validation")
+            if (rows := [row for row in kept if row["split"] == name])
+        }
+        kept_bytes = sum(row["num_bytes"] for row in kept)
+        sources[source.name] = {
+            "files": 3, "raw_bytes": kept_bytes + sum(row["num_bytes"] for row in dropped), "kept": len(kept),
+            "read": len(kept) + len(dropped), "kept_bytes": kept_bytes, **split,
+            "dropped": dict(Counter(row["reason"] for row in dropped)), "licence": source.licence,
+            "languages": dict(Counter(row["language"] for row in kept)), "language": source.language,
+        }  # fmt: skip
+    _json(draft / "stats.json", {"sources": sources})
+    totals = {key: sum(table[key] for table in sources.values()) for key in ("read", "kept")}
+    return totals | {"dropped": totals["read"] - totals["kept"]}
+
+
+_DROPPED = pa.schema(
+    [(name, pa.string()) for name in ("id", "source", "location", "reason", "detail")]
+    + [("num_bytes", pa.int64()), ("text", pa.string())]
+)
+
+
+def _documents(run: Run, source: str, count: int) -> list[dict[str, Any]]:
+    rows = []
+    for number in range(count):
+        text = f"{source} {number}: {_words(run.rng, run.rng.randint(30, 90))}"
+        digest = sha256(text.encode()).hexdigest()
+        rows.append({
+            "id": digest[:16], "source": source, "location": f"{{data}}/{source}.txt#{number + 1}", "text": text,
+            "language": run.recipe.source(source).language, "licence": run.recipe.source(source).licence,
+            "num_bytes": len(text.encode()), "sha256": digest, "group": digest[:16],
+            "split": "validation" if number % 10 == 0 else "train",
+        })  # fmt: skip
+    return sorted(rows, key=lambda row: row["id"])
+
+
+def _dropped(run: Run, source: str, count: int) -> list[dict[str, Any]]:
+    details = {"too_short": "120", "language": "de 0.93", "exact_duplicate": "0" * 16, "near_duplicate": "0" * 16,
+               "repeated_lines": "0.41", "broken_record": "line 3: not JSON"}  # fmt: skip
+    rows = []
+    for number in range(count):
+        text = f"dropped {source} {number} {_words(run.rng, 12)}"
+        reason = run.rng.choices(list(details), weights=[5, 2, 3, 8, 2, 1])[0]
+        rows.append({
+            "id": sha256(text.encode()).hexdigest()[:16], "source": source, "reason": reason,
+            "location": f"{{data}}/{source}.txt#d{number}", "detail": details[reason], "num_bytes": len(text),
+            "text": None if reason == "broken_record" else text,
+        })  # fmt: skip
+    return sorted(rows, key=lambda row: row["id"])
+
+
+def _write_tokenize(run: Run, draft: Path) -> dict[str, int]:
+    tables = {name: pq.read_table(run / "curate" / "documents" / f"{name}.parquet") for name in run.recipe.source_names}
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=run.recipe.tokenize.vocab_size, special_tokens=["<s>", "</s>", "<pad>"], show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
+    tokenizer.train_from_iterator((text for table in tables.values() for text in table["text"].to_pylist()), trainer)
+    tokenizer.save(str(draft / "tokenizer.json"))
+    sources = {
+        name: {split: _shard(draft, tokenizer, name, table, split) for split in ("train", "validation")}
+        for name, table in tables.items()
+    }
+    _json(draft / "index.json", {"vocab_size": tokenizer.get_vocab_size(), "dtype": "uint16", "bos": 0, "eos": 1,
+                                 "pad": 2, "sources": sources})  # fmt: skip
+    return {"tokens": sum(split["tokens"] for source in sources.values() for split in source.values())}
+
+
+def _shard(draft: Path, tokenizer: Tokenizer, name: str, table: pa.Table, split: str) -> dict[str, int]:
+    rows = [row for row in table.to_pylist() if row["split"] == split]
+    ids = [[0, *tokenizer.encode(row["text"]).ids, 1] for row in rows]
+    folder = draft / "shards" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    np.concatenate(ids).astype("<u2").tofile(folder / f"{split}.bin")
+    np.save(folder / f"{split}.documents.npy", np.cumsum([0, *map(len, ids)]).astype(np.int64))
+    np.save(folder / f"{split}.bytes.npy", np.array([row["num_bytes"] for row in rows], np.int64))
+    (folder / f"{split}.ids.txt").write_text("".join(row["id"] + "\n" for row in rows))
+    return {"tokens": sum(map(len, ids)), "documents": len(rows), "bytes": sum(row["num_bytes"] for row in rows)}
+
+
+def _write_mix(run: Run, draft: Path, wins: bool) -> dict[str, int]:
+    names = list(run.recipe.source_names)
+    index = json.loads((run / "tokenize" / "index.json").read_text())["sources"]
+    total = sum(index[name]["train"]["tokens"] for name in names)
+    natural = {name: index[name]["train"]["tokens"] / total for name in names}
+    mixtures = {"chosen": {"code": 0.33, "docs": 0.45, "prose": 0.17, "web": 0.05}, "natural": natural,
+                "uniform": dict.fromkeys(names, 1 / len(names))}  # fmt: skip
+    if not wins:
+        mixtures["chosen"] = {name: round(weight, 3) for name, weight in natural.items()}
+    proxies = [_small_run(run, f"p{n:03d}", "proxy", _dirichlet(run.rng, names), n) for n in range(24)]
+    proxies += [_small_run(run, f"p{24 + n:03d}", "repeat", natural, 24 + n) for n in range(2)]
+    checks = [
+        _small_run(run, f"c-{kind}-{seed}", kind, weights, seed) | {"budget": 1.0}
+        for kind, weights in mixtures.items()
+        for seed in range(2)
+    ]
+    checks += [
+        _small_run(run, f"c-budget-{budget:g}", "budget", natural, 0, budget) | {"budget": budget}
+        for budget in (0.5, 2.0)
+    ]
+    design = [{key: row[key] for key in ("run", "kind", "weights", "seed")} for row in proxies]
+    _json(draft / "design.json", {"runs": design})
+    for name, rows in (("proxies.jsonl", proxies), ("checks.jsonl", checks)):
+        for row in rows:
+            metrics.append(draft / name, row)
+    _json(draft / "mixture.json", _mixture(run, mixtures, proxies, checks))
+    return {"proxies": len(proxies), "checks": len(checks)}
+
+
+def _dirichlet(rng: random.Random, names: Sequence[str]) -> dict[str, float]:
+    draws = [rng.gammavariate(1.2, 1.0) + 0.02 for _ in names]
+    return {name: draw / sum(draws) for name, draw in zip(names, draws, strict=True)}
+
+
+def _small_run(
+    run: Run, name: str, kind: str, weights: Mapping[str, float], seed: int, budget: float = 1.0
+) -> dict[str, Any]:
+    tokens = int(PROXY_TOKENS * budget)
+    losses = {source: true_loss(source, weights, tokens) + run.rng.gauss(0, 0.004) for source in weights}
+    return {"run": name, "kind": kind, "weights": dict(weights), "seed": seed, "tokens": tokens,
+            "flops": 6.0 * 2.1e5 * tokens, "seconds": 14.0 * budget, "losses": losses}  # fmt: skip
+
+
+def _mixture(
+    run: Run, mixtures: Mapping[str, Mapping[str, float]], proxies: Sequence[Any], checks: Sequence[Any]
+) -> dict[str, Any]:
+    names = list(run.recipe.source_names)
+    chosen = mixtures["chosen"]
+    measured = {kind: _measured([row for row in checks if row["kind"] == kind]) for kind in mixtures}
+    gains = {kind: measured[kind]["target"] - measured["chosen"]["target"] for kind in ("natural", "uniform")}
+    wins = min(gains.values()) > 0.006
+    against = {
+        f"against_{kind}": {"gain": gain, "interval": [gain - 0.006, gain + 0.006]} for kind, gain in gains.items()
+    }
+    text = "the chosen mixture beats both baselines" if wins else "the chosen mixture does not beat the natural mixture"
+    return {
+        "sources": names, "target": TARGET, "confidence": 0.9, "unit": "bits per byte",
+        "scale": {"parameters": 210_000, "tokens": PROXY_TOKENS, "proxies": len(proxies)},
+        "weights": chosen,
+        "intervals": {name: [max(0.0, chosen[name] - 0.06), min(1.0, chosen[name] + 0.05)] for name in names},
+        "limits": {name: [0.05 if name == "web" else 0.0, 0.45 if name == "docs" else 1.0] for name in names},
+        "binding": ["docs", "web"] if wins else [],
+        "natural": mixtures["natural"], "uniform": mixtures["uniform"],
+        "epochs": {name: chosen[name] / mixtures["natural"][name] * 0.8 for name in names},
+        "unconstrained": {"code": 0.36, "docs": 0.51, "prose": 0.13, "web": 0.0},
+        "predicted": {kind: _predicted(run, weights) for kind, weights in mixtures.items()},
+        "measured": measured, "verdict": {"wins": wins, "text": text, **against},
+        "surrogate": {"kind": "gp", "spearman": 0.97, "coverage": 0.92,
+                      "cross_validation": [_cross(run, row) for row in proxies]},
+        "slices": {name: _slice(chosen, name) for name in names}, "price": _price(measured, checks, wins),
+    }  # fmt: skip
+
+
+def _measured(rows: Sequence[Any]) -> dict[str, Any]:
+    runs = [target_loss(row["losses"]) for row in rows]
+    mean = sum(runs) / len(runs)
+    losses = {name: sum(row["losses"][name] for row in rows) / len(rows) for name in rows[0]["losses"]}
+    return {"target": mean, "interval": [mean - 0.005, mean + 0.005], "runs": runs, "losses": losses}
+
+
+def _predicted(run: Run, weights: Mapping[str, float]) -> dict[str, Any]:
+    losses = {name: true_loss(name, weights) + run.rng.gauss(0, 0.003) for name in weights}
+    mean = target_loss(losses)
+    return {"target": mean, "interval": [mean - 0.009, mean + 0.009], "losses": losses}
+
+
+def _cross(run: Run, row: Mapping[str, Any]) -> dict[str, Any]:
+    measured = target_loss(row["losses"])
+    predicted = measured + run.rng.gauss(0, 0.012)
+    return {"run": row["run"], "measured": measured, "predicted": predicted, "low": predicted - 0.02,
+            "high": predicted + 0.02}  # fmt: skip
+
+
+def _slice(chosen: Mapping[str, float], name: str) -> dict[str, list[float]]:
+    weight = [0.02 * step for step in range(1, 46)]
+    rest = 1 - chosen[name]
+    predicted = [
+        target_loss({
+            source: true_loss(source, {o: at if o == name else chosen[o] * (1 - at) / rest for o in chosen})
+            for source in chosen
+        })
+        for at in weight
+    ]  # fmt: skip
+    wide = [0.006 + 0.03 * (at - chosen[name]) ** 2 for at in weight]
+    pairs = list(zip(predicted, wide, strict=True))
+    low, high = [p - w for p, w in pairs], [p + w for p, w in pairs]
+    return {"weight": weight, "predicted": predicted, "low": low, "high": high}
+
+
+def _price(measured: Mapping[str, Any], checks: Sequence[Any], wins: bool) -> dict[str, Any]:
+    budgets = [
+        {"budget": row["budget"], "tokens": row["tokens"], "losses": [target_loss(row["losses"])]}
+        for row in checks
+        if row["kind"] == "budget"
+    ]
+    budgets.append({"budget": 1.0, "tokens": PROXY_TOKENS, "losses": measured["natural"]["runs"]})
+    budgets.sort(key=lambda entry: entry["budget"])
+    if not wins:
+        return {"budgets": budgets, "exponent": 0.07, "compute_ratio": None, "interval": None, "extrapolated": False,
+                "text": "the mixtures cannot be told apart, so there is no price to give"}  # fmt: skip
+    return {"budgets": budgets, "exponent": 0.07, "compute_ratio": 1.62, "interval": [1.31, 2.04],
+            "extrapolated": False, "text": "the natural mixture needs 1.62 times the compute"}  # fmt: skip
+
+
+def _write_plan(run: Run, draft: Path) -> dict[str, int]:
+    price = json.loads((run / "mix" / "mixture.json").read_text())["price"]
+    runs = [_bill_run(run.recipe.name, 81_000, 31_000, 3_000_000, 1, price)]
+    runs.append(_bill_run("Mixtral 8x7B", 46_702_792_704, 12_879_925_248, 2_000_000_000_000, 512, price))
+    assumptions = ["40 % of peak is useful work (plan.farm.mfu)", "Rent 2.20 euros per GPU-hour, electricity included"]
+    warnings = ["The price of the wrong mix was measured on proxies; at scale-up size it is an extrapolation"]
+    farm = run.recipe.plan.farm.model_dump(mode="json") | {"peak_tflops": 989.0, "memory_gib": 80.0, "watts": 1300.0}
+    _json(draft / "bill.json", {"farm": farm, "runs": runs, "assumptions": assumptions, "warnings": warnings})
+    (draft / "bill.md").write_text("# Bill\n")
+    return {"runs": len(runs)}
+
+
+def _bill_run(
+    name: str, parameters: int, active: int, tokens: int, gpus: int, price: Mapping[str, Any]
+) -> dict[str, Any]:
+    per_token = 6.0 * active * 1.05
+    gpu_hours = per_token * tokens / (989e12 * 0.4) / 3600 * 1.1
+    ratio, interval = price["compute_ratio"], price["interval"]
+    extra = None if ratio is None else gpu_hours * (ratio - 1)
+    spread = None if interval is None else [gpu_hours * (bound - 1) for bound in interval]
+    gib = parameters / 2**30
+    memory = {"weights": 4 * gib / gpus, "gradients": 4 * gib / gpus, "optimiser": 8 * gib / gpus, "activations": 11.5}
+    wrong = {"compute_ratio": ratio, "interval": interval, "gpu_hours": extra, "gpu_hours_interval": spread,
+             "euros": None if extra is None else extra * 2.2,
+             "euros_interval": None if spread is None else [hours * 2.2 for hours in spread],
+             "text": price["text"]}  # fmt: skip
+    return {"name": name, "parameters": parameters, "active_parameters": active, "tokens": tokens,
+            "flops_per_token": per_token, "flops": per_token * tokens, "gpu_hours": gpu_hours,
+            "hours": gpu_hours / gpus, "euros": gpu_hours * 2.2, "kwh": gpu_hours * 1.3 * 1.2,
+            "co2_kg": gpu_hours * 1.3 * 1.2 * 0.05, "fits": True, "wrong_mix": wrong,
+            "memory_gib": memory | {"total": sum(memory.values()), "available": 80.0}}  # fmt: skip
+
+
+def _write_train(run: Run, draft: Path) -> dict[str, int]:
+    model = run.recipe.model.model_copy(update={"vocab_size": run.recipe.tokenize.vocab_size})
+    steps, per_step = run.recipe.train.num_steps, run.recipe.train.tokens_per_step
+    # Written at once, not by metrics.append: an fsync a line would take longer than all the rest together.
+    rows: list[dict[str, Any]] = []
+    for step in range(1, steps + 1):
+        loss = 1.9 + 4.1 * (1 + step / 12) ** -0.7 + run.rng.gauss(0, 0.03)
+        rate = 1e-3 * min(step / (0.05 * steps), 0.55 + 0.45 * float(np.cos(np.pi * step / steps)))
+        rows.append({"step": step, "tokens": step * per_step, "loss": loss, "aux_loss": 1.01, "z_loss": 0.4,
+                     "grad_norm": 0.9, "learning_rate": rate, "tokens_per_second": 12_000.0,
+                     "gflops_per_second": 2.2, "seconds": step * per_step / 12_000})  # fmt: skip
+        if step % (steps // 5) == 0:
+            losses = {name: FLOOR[name] + 1.6 * (1 + step / 20) ** -0.6 for name in run.recipe.source_names}
+            rows.append({"step": step, "validation": losses})
+    (draft / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    checkpoint = draft / "checkpoints" / f"step-{steps}"
+    checkpoint.mkdir(parents=True)
+    save_file(weights(model.model_dump()), checkpoint / "model.safetensors")
+    save_file({"step": np.array([steps])}, checkpoint / "optimiser.safetensors")
+    _json(checkpoint / "state.json", {"step": steps})
+    _json(draft / "config.json", model.model_dump(mode="json"))
+    mixture = json.loads((run / "mix" / "mixture.json").read_text())
+    _json(draft / "summary.json", {
+        "steps": steps, "tokens": steps * per_step, "flops": 6.0 * 31_000 * steps * per_step, "final_loss": loss,
+        "epochs": mixture["epochs"], "checkpoint": f"checkpoints/step-{steps}",
+        "tokens_by_source": {name: int(share * steps * per_step) for name, share in mixture["weights"].items()},
+    })  # fmt: skip
+    return {"steps": steps, "tokens": steps * per_step}
+
+
+def weights(model: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Random float32 weights in the MixtralForCausalLM layout of Hugging Face."""
+    rng = np.random.default_rng(0)
+    hidden, ffn, vocab = model["hidden_size"], model["ffn_size"], model["vocab_size"]
+    head = model["head_size"] or hidden // model["num_heads"]
+    shapes: dict[str, tuple[int, ...]] = {"model.norm.weight": (hidden,)}
+    shapes["model.embed_tokens.weight"] = shapes["lm_head.weight"] = (vocab, hidden)
+    for layer in range(model["num_layers"]):
+        at = f"model.layers.{layer}"
+        shapes[f"{at}.input_layernorm.weight"] = shapes[f"{at}.post_attention_layernorm.weight"] = (hidden,)
+        for name, heads in (("q", "num_heads"), ("k", "num_kv_heads"), ("v", "num_kv_heads")):
+            shapes[f"{at}.self_attn.{name}_proj.weight"] = (model[heads] * head, hidden)
+        shapes[f"{at}.self_attn.o_proj.weight"] = (hidden, model["num_heads"] * head)
+        shapes[f"{at}.block_sparse_moe.gate.weight"] = (model["num_experts"], hidden)
+        for expert in range(model["num_experts"]):
+            for name, shape in (("w1", (ffn, hidden)), ("w2", (hidden, ffn)), ("w3", (ffn, hidden))):
+                shapes[f"{at}.block_sparse_moe.experts.{expert}.{name}.weight"] = shape
+    return {name: rng.normal(0, 0.02, shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+def _write_evaluate(run: Run, draft: Path) -> dict[str, int]:
+    index = json.loads((run / "tokenize" / "index.json").read_text())["sources"]
+    scores, load = {}, {}
+    rng = np.random.default_rng(run.recipe.seed)
+    for number, name in enumerate(run.recipe.source_names):
+        loss, spread = FLOOR[name] + 0.21, 0.02 + 0.01 * number
+        scores[name] = {"bits_per_byte": loss, "interval": [loss - spread, loss + spread], **index[name]["validation"]}
+        shares = rng.dirichlet([6.0] * run.recipe.model.num_experts, size=run.recipe.model.num_layers)
+        load[name] = shares.tolist()
+    target = target_loss({name: score["bits_per_byte"] for name, score in scores.items()})
+    samples = [
+        {"prompt": "The ", "text": SAMPLE},
+        {"prompt": "def ", "text": "melt(gold):\n    return gold + fire  # " + "long " * 30},
+    ]
+    _json(draft / "scores.json", {
+        "confidence": 0.95, "sources": scores, "expert_load": load, "samples": samples,
+        "target": {"bits_per_byte": target, "interval": [target - 0.018, target + 0.018]},
+    })  # fmt: skip
+    return {"documents": sum(score["documents"] for score in scores.values())}
+
+
+def _write_release(run: Run, draft: Path) -> dict[str, int]:
+    import libtorrent
+
+    name = run.recipe.release.model_name or run.recipe.name
+    folder = draft / name
+    folder.mkdir()
+    checkpoint = run / "train" / json.loads((run / "train" / "summary.json").read_text())["checkpoint"]
+    shutil.copy(checkpoint / "model.safetensors", folder)
+    shutil.copy(run / "tokenize" / "tokenizer.json", folder)
+    for file in ("config.json", "generation_config.json", "tokenizer_config.json"):
+        _json(folder / file, {"model_type": "mixtral"})
+    (folder / "README.md").write_text(f"# {name}\n")
+    (folder / "LICENSE").write_text(f"{run.recipe.release.licence}\n")
+    sums = [f"{sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(folder.iterdir())]
+    (folder / "SHA256SUMS").write_text("".join(sums))
+    files = libtorrent.file_storage()
+    libtorrent.add_files(files, str(folder))
+    torrent = libtorrent.create_torrent(files)
+    libtorrent.set_piece_hashes(torrent, str(draft))
+    data = libtorrent.bencode(torrent.generate())
+    (draft / f"{name}.torrent").write_bytes(data)
+    magnet = libtorrent.make_magnet_uri(libtorrent.torrent_info(libtorrent.bdecode(data)))
+    (draft / "magnet.txt").write_text(magnet + "\n")
+    return {"files": len(sums) + 1}
+
+
+WRITERS = {"curate": _write_curate, "tokenize": _write_tokenize, "plan": _write_plan, "train": _write_train,
+           "evaluate": _write_evaluate, "release": _write_release}  # fmt: skip
+
+
+def _inputs(run: Run, stage: str) -> dict[str, str]:
+    return {name: artifact.require(run / name).digest() for name in READS[stage]} or {"sources": "0" * 64}
+
+
+def _manifest(run: Run, stage: str, number: int, counts: dict[str, int], attempts: int) -> ledger.Manifest:
+    inputs = _inputs(run, stage)
+    flops = {"mix": 4.3e13, "train": 5.6e11, "evaluate": 2.0e11}.get(stage, 0.0)
+    created = datetime(2026, 1, 5, 9, 0, tzinfo=UTC) + timedelta(minutes=11 * number)
+    return ledger.Manifest(
+        format=ledger.FORMAT, stage=stage, run=run.recipe.name, created=created.isoformat(), orfevre="0.1.0",
+        code="0123456789ab", fingerprint=ledger.fingerprint(stage, {}, inputs, run.recipe.seed), depends={},
+        inputs=inputs, outputs=artifact.outputs(artifact.partial(run / stage)), seed=run.recipe.seed, counts=counts,
+        notes={}, attempts=2 if stage == "train" else attempts, wall_seconds=SECONDS[stage], flops=flops,
+        energy_kwh=65.0 * SECONDS[stage] / 3.6e6, energy_method="estimate: machine.watts = 65 x wall time",
+        peak_memory_mib=310.0 + 90.0 * number,
+        machine={"processor": "Example CPU", "cores": "8", "memory_gib": "31.2", "system": "Linux x86_64",
+                 "python": "3.11.9"},
+    )  # fmt: skip
+
+
+def _json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
