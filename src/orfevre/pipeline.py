@@ -165,9 +165,8 @@ def _make(recipe: Recipe, stage: Stage, why: str) -> None:
     fingerprint = ledger.fingerprint(stage.name, asked, inputs, recipe.seed)
     draft, attempts, earlier_seconds = artifact.begin(folder, fingerprint)
     (draft / "recipe.json").write_text(json.dumps(recipe.model_dump(mode="json"), indent=1), encoding="utf-8")
-    door = cast(Door, importlib.import_module(f"orfevre.{stage.name}.stage"))
     with ledger.Meter(recipe.machine.watts) as meter:
-        tally = door.run(recipe, {name: run_folder(recipe) / name for name in stage.reads}, draft)
+        tally = _door(stage).run(recipe, {name: run_folder(recipe) / name for name in stage.reads}, draft)
     energy_rate = meter.energy_kwh / max(meter.wall_seconds, 1e-9)
     manifest = ledger.Manifest(
         format=ledger.FORMAT,
@@ -193,6 +192,10 @@ def _make(recipe: Recipe, stage: Stage, why: str) -> None:
     )
     artifact.finish(folder, manifest)
     console.say(f"{stage.name}: done in {console.duration(manifest.wall_seconds)}, {_counted(tally.counts)}")
+
+
+def _door(stage: Stage) -> Door:
+    return cast(Door, importlib.import_module(f"orfevre.{stage.name}.stage"))  # here, so that torch waits for its stage
 
 
 def _counted(counts: Mapping[str, int]) -> str:
