@@ -1,0 +1,129 @@
+"""The training loop, shared by proxies, checks and the real run."""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from orfevre import recipe
+from orfevre.errors import UserError
+from orfevre.model.transformer import Losses, Transformer
+
+from . import checkpoint, optim
+from .checkpoint import Checkpoints, Progress
+
+
+class Batches(Protocol):
+    """What the loop asks of a loader: the same step gives the same batch."""
+
+    def batch(self, step: int) -> npt.NDArray[np.int64]:
+        """int64 `[batch_sequences, sequence_length + 1]`."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One step, after the weights have changed."""
+
+    step: int
+    """Steps done, this one included."""
+    tokens: int
+    loss: float
+    """Cross entropy, nats a token."""
+    aux_loss: float
+    """Load-balancing loss, before its weight; experts_per_token when the load is even."""
+    z_loss: float
+    grad_norm: float
+    """Before clipping."""
+    learning_rate: float
+    seconds: float
+    """In steps so far, earlier attempts included."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    steps: int
+    tokens: int
+    seconds: float
+    final_loss: float
+    """Cross entropy of the last step, nats a token."""
+
+
+def train(
+    model: Transformer,
+    loader: Batches,
+    training: recipe.Training,
+    *,
+    on_step: Callable[[StepReport], None] | None = None,
+    checkpoints: Checkpoints | None = None,
+) -> TrainResult:
+    """Train `model` in place for `training.num_steps` steps and put it in evaluation mode.
+
+    With `checkpoints`, goes on from the newest one and writes one at the end at least; `on_step` has then seen every
+    step up to it. A `recipe.Train` may ask for bfloat16 products. Raises UserError when the loss is not finite.
+    """
+    optimiser = optim.adamw(model, training.optim)
+    progress, newest = Progress(), checkpoints.newest() if checkpoints else None
+    if newest is not None:
+        progress = checkpoint.load(newest, model, optimiser)
+    model.train()
+    saved = time.monotonic()
+    while progress.step < training.num_steps:
+        started = time.perf_counter()
+        report = _step(model, optimiser, loader, training, progress.step)
+        progress = Progress(
+            progress.step + 1,
+            progress.tokens + training.tokens_per_step,
+            progress.seconds + time.perf_counter() - started,
+            report["loss"],
+        )
+        if on_step is not None:
+            on_step(StepReport(step=progress.step, tokens=progress.tokens, seconds=progress.seconds, **report))
+        if checkpoints is not None and (
+            progress.step == training.num_steps or time.monotonic() - saved >= 60 * checkpoints.minutes
+        ):
+            checkpoints.save(model, optimiser, progress)
+            saved = time.monotonic()
+    model.eval()
+    return TrainResult(progress.step, progress.tokens, progress.seconds, progress.loss)
+
+
+def _step(
+    model: Transformer, optimiser: torch.optim.Optimizer, loader: Batches, training: recipe.Training, step: int
+) -> dict[str, Any]:
+    batch = torch.from_numpy(loader.batch(step)).to(model.embedding.weight.device)
+    with _autocast(training, batch.device):
+        losses: Losses = model.losses(batch[:, :-1], batch[:, 1:])
+    optimiser.zero_grad(set_to_none=True)
+    losses.total.backward()  # type: ignore[no-untyped-call]
+    limit = training.optim.grad_clip or math.inf
+    grad_norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), limit))
+    if not (math.isfinite(float(losses.total)) and math.isfinite(grad_norm)):
+        raise UserError(
+            f"training stopped at step {step + 1} of {training.num_steps}: loss {float(losses.total):g}, gradient norm "
+            f"{grad_norm:g}. Lower optim.learning_rate (now {training.optim.learning_rate:g}), lengthen "
+            f"optim.warmup_fraction (now {training.optim.warmup_fraction:g}) or keep optim.grad_clip at 1"
+        )
+    rate = optim.learning_rate(step, training.num_steps, training.optim)
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+    optimiser.step()
+    return {
+        "loss": float(losses.cross_entropy),
+        "aux_loss": float(losses.load_balancing),
+        "z_loss": float(losses.router_z),
+        "grad_norm": grad_norm,
+        "learning_rate": rate,
+    }
+
+
+def _autocast(training: recipe.Training, device: torch.device) -> AbstractContextManager[Any]:
+    """bfloat16 matrix products over float32 master weights, where the recipe asks for them."""
+    if isinstance(training, recipe.Train) and training.dtype == "bfloat16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
