@@ -41,9 +41,7 @@ class Tokenizer:
         self._inner.no_truncation()
         self._inner.no_padding()
         self.vocab_size: int = inner.get_vocab_size(with_added_tokens=True)
-        self.bos: int = inner.token_to_id(BOS)
-        self.eos: int = inner.token_to_id(EOS)
-        self.pad: int = inner.token_to_id(PAD)
+        self.bos, self.eos, self.pad = (_id_of(inner, name) for name in (BOS, EOS, PAD))
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, without begin and end."""
@@ -108,6 +106,12 @@ def load(path: Path) -> Tokenizer:
     tokenizer = Tokenizer(inner)
     _require_lossless(path, tokenizer)
     return tokenizer
+
+
+def _id_of(inner: HuggingFaceTokenizer, name: str) -> int:
+    found = inner.token_to_id(name)
+    assert found is not None, f"{name} is checked on loading and given on training"
+    return found
 
 
 def _require_special_tokens(path: Path, inner: HuggingFaceTokenizer, table: dict[str, Any]) -> None:
