@@ -324,8 +324,11 @@ def _price(measured: Mapping[str, Any], checks: Sequence[Any], wins: bool) -> di
     if not wins:
         return {"budgets": budgets, "exponent": 0.07, "compute_ratio": None, "interval": None, "extrapolated": False,
                 "text": "the mixtures cannot be told apart, so there is no price to give"}  # fmt: skip
-    return {"budgets": budgets, "exponent": 0.07, "compute_ratio": 1.62, "interval": [1.31, 2.04],
-            "extrapolated": False, "text": "the natural mixture needs 1.62 times the compute"}  # fmt: skip
+    means = [sum(entry["losses"]) / len(entry["losses"]) for entry in budgets]
+    budget_logs = np.log([entry["budget"] for entry in budgets])
+    ratio = float(np.exp(np.interp(-measured["chosen"]["target"], -np.array(means), budget_logs)))
+    return {"budgets": budgets, "exponent": 0.07, "compute_ratio": ratio, "interval": [ratio * 0.86, ratio * 1.19],
+            "extrapolated": False, "text": f"the natural mixture needs {ratio:.2f} times the compute"}  # fmt: skip
 
 
 def _write_plan(run: Run, draft: Path) -> dict[str, int]:
@@ -335,7 +338,9 @@ def _write_plan(run: Run, draft: Path) -> dict[str, int]:
     assumptions = ["40 % of peak is useful work (plan.farm.mfu)", "Rent 2.20 euros per GPU-hour, electricity included"]
     warnings = ["The price of the wrong mix was measured on proxies; at scale-up size it is an extrapolation"]
     farm = run.recipe.plan.farm.model_dump(mode="json") | {"peak_tflops": 989.0, "memory_gib": 80.0, "watts": 1300.0}
-    _json(draft / "bill.json", {"farm": farm, "runs": runs, "assumptions": assumptions, "warnings": warnings})
+    _json(
+        draft / "bill.json", {"farm": farm, "runs": runs, "assumptions": assumptions, "notes": [], "warnings": warnings}
+    )
     (draft / "bill.md").write_text("# Bill\n")
     return {"runs": len(runs)}
 

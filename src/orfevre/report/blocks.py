@@ -65,7 +65,7 @@ class Plot:
 class Items:
     kind: ClassVar[str] = "items"
     title: str
-    items: Sequence[str]
+    lines: Sequence[str]
     tone: str = ""
 
 

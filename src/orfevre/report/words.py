@@ -25,11 +25,13 @@ def amount(number: float | None, unit: str) -> str:
 
 
 def digits(number: float | None, significant: int = 3) -> str:
-    """Significant digits without an exponent: 1234 -> 1 234, 0.01234 -> 0.0123."""
+    """Significant digits: 1234 -> 1 234, 0.01234 -> 0.0123; below a thousandth 4.53 × 10⁻⁷."""
     if number is None:
         return NONE
     if number == 0:
         return "0"
+    if abs(number) < 1e-3:
+        return _powers(number)
     decimals = significant - 1 - int(f"{number:e}".split("e")[1])
     return f"{number:,.{max(decimals, 0)}f}".replace(",", NARROW).replace("-", "−")
 
@@ -40,8 +42,28 @@ def scientific(number: float | None, unit: str = "") -> str:
         return NONE
     if abs(number) < 1e6:
         return f"{digits(number)}{NARROW}{unit}".rstrip()
+    return f"{_powers(number)}{NARROW}{unit}".rstrip()
+
+
+def _powers(number: float) -> str:
     mantissa, exponent = f"{number:.2e}".split("e")
-    return f"{mantissa}{NARROW}×{NARROW}10{str(int(exponent)).translate(_SUPERSCRIPT)}{NARROW}{unit}".rstrip()
+    return f"{mantissa}{NARROW}×{NARROW}10{str(int(exponent)).translate(_SUPERSCRIPT)}".replace("-", "−")
+
+
+def large(number: float | None) -> str:
+    """Parameters and tokens as they are spoken of: 46702792704 -> 46.7 billion; below a million in full."""
+    if number is None or abs(number) < 1e6:
+        return count(number)
+    for scale, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+        if abs(number) >= 0.9995 * scale:
+            break
+    return f"{digits(number / scale)}{NARROW}{name}"
+
+
+def gpu_hours(number: float | None) -> str:
+    if number is None:
+        return NONE
+    return f"{count(number) if abs(number) >= 1e3 else digits(number)}{NARROW}GPU{NARROW}h"
 
 
 def share(fraction: float | None, decimals: int = 1) -> str:
@@ -67,7 +89,7 @@ def euros(value: float | None) -> str:
         return f"€{NARROW}{count(value)}".replace("-", "−")
     if abs(value) >= 1 or value == 0:
         return f"€{NARROW}{value:.2f}".replace("-", "−")
-    return f"€{NARROW}{digits(value, 2)}"
+    return f"€{NARROW}{digits(value, 2)}" if abs(value) >= 0.01 else f"under €{NARROW}0.01"
 
 
 def energy(kwh: float | None) -> str:
@@ -112,3 +134,9 @@ def listing(names: Sequence[str]) -> str:
 def reason(name: str) -> str:
     """near_duplicate -> near duplicate."""
     return name.replace("_", " ")
+
+
+def sentence(text: str) -> str:
+    """Begins with a capital, ends with a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""

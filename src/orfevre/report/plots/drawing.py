@@ -1,21 +1,20 @@
 """How every plot is drawn: one look, and colours that follow the page from light to dark.
 
-Matplotlib cannot write a CSS variable, so plots are drawn in placeholder colours; `svg` turns them into variables for the
-page and into plain colours for the file under plots/.
+Matplotlib cannot write a CSS variable, so plots are drawn in placeholder colours, which become variables in the page
+(`themed`) and plain colours in the files under plots/ (`plain`).
 """
 
 import io
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 WIDE, NARROW = 8.6, 3.55
 """Inches; at 72 points an inch the text keeps its size on a desktop and on a phone 390 pixels wide."""
@@ -37,16 +36,17 @@ THEME = {  # name: placeholder, light, dark
     "series6": ("#010116", "#7a4a2b", "#c79a7b"),
     "series7": ("#010117", "#6a6155", "#a89f90"),
 }
-"""Hues after Okabe and Ito, which people with any colour vision tell apart; every series has a marker or hatch besides."""
+"""Hues after Okabe and Ito, told apart with any colour vision; every series has a marker or a hatch besides."""
 
 INK, MUTED, GRID, PAPER = (THEME[name][0] for name in ("ink", "muted", "grid", "paper"))
 MIXTURE = {name: THEME[name][0] for name in ("chosen", "natural", "uniform")}
 MIXTURE_MARKER = {"chosen": "D", "natural": "o", "uniform": "s"}
 SERIES = [THEME[f"series{number}"][0] for number in range(8)]
 MARKERS = "os^Dv<>p"
-HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx", "----", "++++", "oooo")
+HATCHES = ("", "////", "\\\\\\\\", "xxxx", "----", "||||", "++++", "//")
+"""Lines only: dots are drawn as Bezier circles, hundreds of kB of them."""
 
-_RC = {
+_RC: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "orfevre", "font.family": "sans-serif", "font.size": 9.0,
     "text.color": INK, "axes.labelcolor": MUTED, "axes.edgecolor": GRID, "axes.facecolor": "none",
     "axes.titlesize": 9.0, "axes.titlecolor": INK, "axes.titlelocation": "left", "axes.titlepad": 7.0,
@@ -70,13 +70,13 @@ def style() -> Any:
 
 def figure(narrow: bool, height: float) -> Figure:
     """An empty figure as wide as its place on the page; `height` in inches."""
-    drawn = Figure(figsize=(NARROW if narrow else WIDE, height), layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.05, hspace=0.06)
+    drawn = Figure(figsize=(NARROW if narrow else WIDE, height), layout=layout)
     FigureCanvasSVG(drawn)
-    drawn.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.05, hspace=0.06)
     return drawn
 
 
-def rows_axes(axes: "Axes", names: Sequence[str]) -> None:
+def rows_axes(axes: Axes, names: Sequence[str]) -> None:
     """Horizontal rows from top to bottom, one a name: ticks in ink, no lines across."""
     axes.set_yticks(range(len(names)), names, color=INK)
     axes.set_ylim(len(names) - 0.5, -0.5)
@@ -87,13 +87,22 @@ def rows_axes(axes: "Axes", names: Sequence[str]) -> None:
 
 def legend(drawn: Figure, narrow: bool, handles: Sequence[Any] | None = None, columns: int = 0) -> None:
     """Above the plot, left; two columns on a phone."""
-    kept = [handle for axes in drawn.axes for handle in axes.get_legend_handles_labels()[0]] if handles is None else handles
-    labels = [handle.get_label() for handle in kept]
-    drawn.legend(kept, labels, loc="outside upper left", ncols=2 if narrow else columns or min(len(kept), 5))
+    if handles is None:
+        handles = [handle for axes in drawn.axes for handle in axes.get_legend_handles_labels()[0]]
+    labels = [str(handle.get_label()) for handle in handles]
+    place: Literal["outside upper left"] = "outside upper left"
+    drawn.legend(list(handles), labels, loc=place, ncols=2 if narrow else columns or min(len(handles), 5))
+
+
+def beside(axes: Axes, value: float, row: int, text: str) -> None:
+    """A bar's value, just right of its end."""
+    axes.annotate(
+        text, (value, row), xytext=(4, 0), textcoords="offset points", va="center_baseline", color=INK, fontsize=8.5
+    )
 
 
 def svg(drawn: Figure, name: str, title: str, alt: str) -> str:
-    """The figure as accessible SVG text in placeholder colours; ids that nothing points to are gone, the rest are prefixed."""
+    """The figure as accessible SVG text in placeholder colours. Ids nothing points to are gone, the rest prefixed."""
     buffer = io.StringIO()
     drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     root = ET.fromstring(buffer.getvalue())

@@ -27,7 +27,7 @@ def timeline(manifests: Mapping[str, Manifest], narrow: bool) -> Figure:
         axes.set_title(title)
         _bare(axes, max([*values, 0.0]))
         for row, value in enumerate(values):
-            axes.text(value, row, f" {write(value)}", va="center", color=drawing.INK, fontsize=8.5)
+            drawing.beside(axes, value, row, write(value))
     return drawn
 
 
@@ -61,10 +61,9 @@ def compression(bytes_per_token: Mapping[str, float], narrow: bool) -> Figure:
     values = list(bytes_per_token.values())
     axes.barh(range(len(values)), values, height=0.62, color=drawing.SERIES[0])
     drawing.rows_axes(axes, list(bytes_per_token))
-    axes.set_title("bytes per token")
     _bare(axes, max(values))
     for row, value in enumerate(values):
-        axes.text(value, row, f" {value:.2f}", va="center", color=drawing.INK, fontsize=8.5)
+        drawing.beside(axes, value, row, f"{value:.2f}")
     return drawn
 
 

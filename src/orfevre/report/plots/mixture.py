@@ -27,7 +27,11 @@ def weights(mixture: Mapping[str, Any], narrow: bool) -> Figure:
         axes.plot(weight, row, "D", color=drawing.MIXTURE["chosen"], markersize=6)
         for kind, shift in (("natural", -0.17), ("uniform", 0.17)):
             axes.plot(
-                mixture[kind][name], row + shift, drawing.MIXTURE_MARKER[kind], color=drawing.MIXTURE[kind], markersize=6
+                mixture[kind][name],
+                row + shift,
+                drawing.MIXTURE_MARKER[kind],
+                color=drawing.MIXTURE[kind],
+                markersize=6,
             )
         _limits(axes, row, mixture["limits"][name], name in mixture["binding"])
     bound = [f"{name} *" if name in mixture["binding"] else name for name in names]
@@ -49,7 +53,7 @@ def _room(mixture: Mapping[str, Any]) -> float:
     shown = [mixture[kind][name] for kind in ("weights", "natural", "uniform") for name in mixture["sources"]]
     shown += [mixture["intervals"][name][1] for name in mixture["sources"]]
     shown += [high for _, high in mixture["limits"].values() if high < 1]
-    return min(1.02, 1.08 * max(shown))
+    return min(1.02, 1.08 * float(max(shown)))
 
 
 def _weight_handles() -> list[Line2D]:
@@ -108,10 +112,14 @@ def slices(mixture: Mapping[str, Any], narrow: bool) -> Figure:
     grid = drawn.subplots(rows, columns, sharey=True, squeeze=False)
     for number, (axes, name) in enumerate(zip(grid.flat, names, strict=False)):
         cut = mixture["slices"][name]
-        axes.fill_between(cut["weight"], cut["low"], cut["high"], color=drawing.MIXTURE["chosen"], alpha=0.18, linewidth=0)
+        axes.fill_between(
+            cut["weight"], cut["low"], cut["high"], color=drawing.MIXTURE["chosen"], alpha=0.18, linewidth=0
+        )
         axes.plot(cut["weight"], cut["predicted"], color=drawing.MIXTURE["chosen"])
         for kind, at in (("natural", mixture["natural"]), ("chosen", mixture["weights"])):
-            axes.axvline(at[name], color=drawing.MIXTURE[kind], linewidth=1.2, linestyle="-" if kind == "chosen" else ":")
+            axes.axvline(
+                at[name], color=drawing.MIXTURE[kind], linewidth=1.2, linestyle="-" if kind == "chosen" else ":"
+            )
         axes.set_title(name)
         axes.xaxis.set_major_formatter(lambda value, _: words.share(value, 0))
         axes.locator_params(axis="x", nbins=3)
@@ -138,8 +146,8 @@ def checks(mixture: Mapping[str, Any], narrow: bool) -> Figure:
     axes.set_xlabel(f"target loss, {mixture['unit']} (lower is better)")
     axes.locator_params(axis="x", nbins=4 if narrow else 8)
     drawing.legend(drawn, narrow, [
-        Line2D([], [], marker="D", color=drawing.INK, markerfacecolor=drawing.PAPER, markersize=5, linestyle=(0, (3, 2)),
-               linewidth=1.2, label="predicted"),
+        Line2D([], [], marker="D", color=drawing.INK, markerfacecolor=drawing.PAPER, markersize=5, label="predicted",
+               linestyle=(0, (3, 2)), linewidth=1.2),
         Line2D([], [], marker="o", color=drawing.INK, markersize=5, linewidth=0, label="measured, one seed"),
         Line2D([], [], color=drawing.INK, linewidth=5, alpha=0.3, label="interval of the mean"),
     ])  # fmt: skip
@@ -157,8 +165,8 @@ def price(mixture: Mapping[str, Any], narrow: bool) -> Figure:
     budgets = sorted(budgets, key=lambda budget: budget["tokens"])
     means = [sum(budget["losses"]) / len(budget["losses"]) for budget in budgets]
     axes.plot(
-        [budget["tokens"] for budget in budgets], means, "o-", color=drawing.MIXTURE["natural"], label="natural mixture",
-        markersize=6,
+        [budget["tokens"] for budget in budgets], means, "o-", color=drawing.MIXTURE["natural"], markersize=6,
+        label="natural mixture",
     )  # fmt: skip
     for budget in budgets:
         seeds = [budget["tokens"]] * len(budget["losses"])
@@ -185,10 +193,14 @@ def _reach(axes: Axes, found: Mapping[str, Any], tokens: int, chosen: float) -> 
         axes.axhline(chosen, color=drawing.MIXTURE["chosen"], linewidth=1.0, linestyle=":")
         return
     style = ":" if found["extrapolated"] else "-"
-    axes.plot([tokens, tokens * ratio], [chosen, chosen], color=drawing.MIXTURE["chosen"], linewidth=1.2, linestyle=style)
+    axes.plot(
+        [tokens, tokens * ratio], [chosen, chosen], color=drawing.MIXTURE["chosen"], linewidth=1.2, linestyle=style
+    )
     if found["interval"] and None not in found["interval"]:
         ends = [tokens * end for end in found["interval"]]
-        axes.plot(ends, [chosen, chosen], color=drawing.MIXTURE["natural"], linewidth=5, alpha=0.3, solid_capstyle="butt")
+        axes.plot(
+            ends, [chosen, chosen], color=drawing.MIXTURE["natural"], linewidth=5, alpha=0.3, solid_capstyle="butt"
+        )
     axes.plot(tokens * ratio, chosen, "|", color=drawing.INK, markersize=13, markeredgewidth=1.6)
     axes.annotate(
         f"{words.times(ratio)} the compute" + (", extrapolated" if found["extrapolated"] else ""),

@@ -20,6 +20,8 @@ def bill(facts: Facts) -> Section:
         blocks.append(_table(found["runs"], "What the natural mixture would add for the same loss", _WRONG))
     if found["warnings"]:
         blocks.append(Items("Warnings", found["warnings"], "warning"))
+    if found.get("notes"):
+        blocks.append(Items("Notes", found["notes"]))
     if found["assumptions"]:
         blocks.append(Items("Assumptions", found["assumptions"]))
     return Section(head.id, head.title, head.short, blocks)
@@ -35,7 +37,9 @@ def _table(runs: list[dict[str, Any]], caption: str, lines: list[Line]) -> Table
 
 
 def _gib(part: str) -> Callable[[dict[str, Any]], str]:
-    return lambda run: words.amount(run["memory_gib"][part], "GiB") if run["memory_gib"][part] is not None else words.NONE
+    return lambda run: (
+        words.amount(run["memory_gib"][part], "GiB") if run["memory_gib"][part] is not None else words.NONE
+    )
 
 
 def _wrong(key: str, write: Callable[[float | None], str]) -> Callable[[dict[str, Any]], str]:
@@ -50,14 +54,14 @@ def _wrong(key: str, write: Callable[[float | None], str]) -> Callable[[dict[str
 
 
 _RUN: list[Line] = [
-    ("parameters", lambda run: words.amount(run["parameters"], "")),
-    ("active for one token", lambda run: words.amount(run["active_parameters"], "")),
-    ("training tokens", lambda run: words.amount(run["tokens"], "")),
+    ("parameters", lambda run: words.large(run["parameters"])),
+    ("active for one token", lambda run: words.large(run["active_parameters"])),
+    ("training tokens", lambda run: words.large(run["tokens"])),
     ("FLOPs for one token", lambda run: words.scientific(run["flops_per_token"])),
     ("FLOPs", lambda run: words.scientific(run["flops"])),
 ]
 _COST: list[Line] = [
-    ("accelerator time", lambda run: words.amount(run["gpu_hours"], "GPU h")),
+    ("accelerator time", lambda run: words.gpu_hours(run["gpu_hours"])),
     ("wall time", lambda run: words.duration(None if run["hours"] is None else 3600 * run["hours"])),
     ("cost", lambda run: words.euros(run["euros"])),
     ("energy", lambda run: words.energy(run["kwh"])),
@@ -69,7 +73,7 @@ _MEMORY: list[Line] = [
 ]
 _WRONG: list[Line] = [
     ("compute, all told", _wrong("compute_ratio", words.times)),
-    ("accelerator time", _wrong("gpu_hours", lambda value: words.amount(value, "GPU h"))),
+    ("accelerator time", _wrong("gpu_hours", words.gpu_hours)),
     ("cost", _wrong("euros", words.euros)),
     ("in words", lambda run: (run.get("wrong_mix") or {}).get("text") or words.NONE),
 ]

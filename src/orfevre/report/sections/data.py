@@ -9,6 +9,8 @@ from orfevre.report.blocks import Block, Plot, Section, Table, Text
 from orfevre.report.facts import Facts
 from orfevre.report.plots import journey
 
+SPLITS = ("train", "validation")
+
 
 def sources(facts: Facts) -> Section:
     head = Section("sources", "Sources: what was read, kept and dropped", "Sources")
@@ -44,7 +46,8 @@ def _plot(tables: Mapping[str, Any], reasons: list[str]) -> Plot:
     ]
     return Plot(
         "sources", "Share of documents kept and dropped", f"Kept, of all documents read: {words.listing(parts)}.",
-        partial(journey.drops, tables, reasons), "Share of each source's documents that was kept, and dropped by reason.",
+        partial(journey.drops, tables, reasons),
+        "The rest of each bar is what was dropped; the reasons stand in the order of the legend.",
     )  # fmt: skip
 
 
@@ -60,9 +63,20 @@ def _counts(tables: Mapping[str, Any]) -> Table:
     total = (
         "all", "", "", *(words.count(_sum(tables, key)) for key in ("files", "read", "kept")),
         *(words.amount(_sum(tables, key), "B") for key in ("raw_bytes", "kept_bytes")),
-        *(words.count(sum(table[split]["documents"] for table in tables.values())) for split in ("train", "validation")),
+        *(words.count(sum(table[split]["documents"] for table in tables.values())) for split in SPLITS),
     )  # fmt: skip
-    columns = ("source", "licence", "language", "files", "read", "kept", "bytes read", "bytes kept", "train", "validation")
+    columns = (
+        "source",
+        "licence",
+        "language",
+        "files",
+        "read",
+        "kept",
+        "bytes read",
+        "bytes kept",
+        "train",
+        "validation",
+    )
     return Table("Documents and bytes per source", columns, rows, words=3, total=total)
 
 
@@ -88,7 +102,7 @@ def tokens(facts: Facts) -> Section:
     shown = {name: ratio for name, ratio in ratios.items() if ratio is not None}
     in_all = sum(table["train"]["tokens"] for table in tables.values())
     lead = (
-        f"A vocabulary of {words.count(facts.index['vocab_size'])} entries; {words.amount(in_all, '')} training tokens. "
+        f"A vocabulary of {words.count(facts.index['vocab_size'])} entries; {words.count(in_all)} training tokens. "
         "More bytes per token is better compression; losses are given in bits per byte, so that they compare across "
         "tokenizers."
     )
@@ -103,7 +117,7 @@ def tokens(facts: Facts) -> Section:
 
 
 def _bytes_per_token(table: Mapping[str, Any]) -> float | None:
-    in_bytes, in_tokens = (sum(table[split][key] for split in ("train", "validation")) for key in ("bytes", "tokens"))
+    in_bytes, in_tokens = (sum(table[split][key] for split in SPLITS) for key in ("bytes", "tokens"))
     return in_bytes / in_tokens if in_tokens else None
 
 
@@ -111,11 +125,19 @@ def _token_table(tables: Mapping[str, Any], ratios: Mapping[str, float | None]) 
     in_all = sum(table["train"]["tokens"] for table in tables.values())
     rows = [
         (
-            name, words.count(table["train"]["tokens"]), words.share(table["train"]["tokens"] / in_all if in_all else None),
-            words.count(table["validation"]["tokens"]), words.count(table["train"]["documents"]),
+            name, words.count(table["train"]["tokens"]),
+            words.share(table["train"]["tokens"] / in_all if in_all else None), words.count(table["validation"]["tokens"]), words.count(table["train"]["documents"]),
             words.amount(table["train"]["bytes"], "B"), words.digits(ratios[name]),
         )
         for name, table in tables.items()
     ]  # fmt: skip
-    columns = ("source", "train tokens", "share", "validation tokens", "train documents", "train bytes", "bytes per token")
+    columns = (
+        "source",
+        "train tokens",
+        "share",
+        "validation tokens",
+        "train documents",
+        "train bytes",
+        "bytes per token",
+    )
     return Table("Tokens per source", columns, rows)

@@ -41,7 +41,7 @@ def _lead(facts: Facts) -> str:
     if facts.mixture is None:
         return "The mix stage has not finished, so there is no verdict to report."
     against = [compared(facts.mixture, kind) for kind in ("natural", "uniform")]
-    return f"{_sentence(facts.mixture['verdict']['text'])} Measured in check runs, it {words.listing(against)}."
+    return f"{words.sentence(facts.mixture['verdict']['text'])} Measured in check runs, it {words.listing(against)}."
 
 
 def compared(mixture: Mapping[str, Any], kind: str) -> str:
@@ -75,9 +75,13 @@ def _price(facts: Facts) -> Card:
         return Card(label, words.NONE, "the mix stage has not finished")
     found = facts.mixture["price"]
     if found["compute_ratio"] is None:
-        return Card(label, "no figure", _sentence(found["text"]))
-    detail = f"the compute, for the same loss with the natural mixture ({words.between(found['interval'], words.times)})"
-    priced = [run for run in (facts.bill or {}).get("runs", []) if (run.get("wrong_mix") or {}).get("euros") is not None]
+        return Card(label, "no figure", words.sentence(found["text"]))
+    detail = (
+        f"the compute, for the same loss with the natural mixture ({words.between(found['interval'], words.times)})"
+    )
+    priced = [
+        run for run in (facts.bill or {}).get("runs", []) if (run.get("wrong_mix") or {}).get("euros") is not None
+    ]
     if priced:
         detail += f"; {words.euros(priced[-1]['wrong_mix']['euros'])} more for {priced[-1]['name']}"
     return Card(label, words.times(found["compute_ratio"]), detail)
@@ -105,9 +109,6 @@ def _notes(facts: Facts) -> list[Text]:
     if not missing:
         return []
     verb = "has" if len(missing) == 1 else "have"
-    return [Text(f"{words.listing(missing).capitalize()} {verb} not finished; their parts of this page say so.", "note")]
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
+    return [
+        Text(f"{words.listing(missing).capitalize()} {verb} not finished; their parts of this page say so.", "note")
+    ]

@@ -32,8 +32,8 @@ def timeline(facts: Facts) -> Section:
         ))  # fmt: skip
     summed = total(made.values())
     sums = (
-        "all", "", words.count(sum(manifest.attempts for manifest in made.values())), words.duration(summed.wall_seconds),
-        words.energy(summed.energy_kwh), words.scientific(summed.flops), "",
+        "all", "", words.count(sum(manifest.attempts for manifest in made.values())),
+        words.duration(summed.wall_seconds), words.energy(summed.energy_kwh), words.scientific(summed.flops), "",
     )  # fmt: skip
     columns = ("stage", "finished (UTC)", "attempts", "wall time", "energy", "FLOPs", "peak memory")
     return Section(head.id, head.title, head.short, [plot, Table("What each stage took", columns, rows, 2, sums)])
@@ -81,7 +81,9 @@ def reproducibility(facts: Facts) -> Section:
     ]  # fmt: skip
     codes = sorted({manifest.code for manifest in facts.manifests.values()})
     if len(codes) > 1:
-        blocks.append(Text(f"These stages were made by {len(codes)} states of the code: {words.listing(codes)}.", "warning"))
+        blocks.append(
+            Text(f"These stages were made by {len(codes)} states of the code: {words.listing(codes)}.", "warning")
+        )
     blocks.append(Code(json.dumps(facts.recipe, indent=2, ensure_ascii=False), "The recipe, resolved (JSON)"))
     return Section(head.id, head.title, head.short, blocks)
 

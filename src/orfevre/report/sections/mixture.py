@@ -1,4 +1,4 @@
-"""The mixture: which was chosen, how far to trust the prediction, what the check run said, what a wrong mix would cost."""
+"""The mixture: which was chosen, how far to trust the prediction, what the check run said, what a wrong mix costs."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -18,8 +18,8 @@ def chosen(facts: Facts) -> Section:
         return Section(head.id, head.title, head.short, missing="mix")
     scale = found["scale"]
     lead = (
-        f"Chosen from {words.count(scale['proxies'])} small runs of {words.amount(scale['parameters'], '')} parameters and "
-        f"{words.amount(scale['tokens'], '')} tokens each. The interval says where the optimum lies, given what was "
+        f"Chosen from {words.count(scale['proxies'])} small runs of {words.large(scale['parameters'])} parameters and "
+        f"{words.large(scale['tokens'])} tokens each. The interval says where the optimum lies, given what was "
         f"measured ({words.share(found['confidence'], 0)})."
     )
     weights = [f"{name} {words.share(found['weights'][name])}" for name in found["sources"]]
@@ -37,7 +37,11 @@ def _binding(found: Mapping[str, Any]) -> str:
 
 
 def _limits(limits: list[float]) -> str:
-    return f"{words.share(limits[0])} to {words.share(limits[1])}"
+    """Only what was asked for: no limit is a dash."""
+    low, high = limits
+    parts = [f"at least {words.share(low)}"] if low > 0 else []
+    parts += [f"at most {words.share(high)}"] if high < 1 else []
+    return ", ".join(parts) or words.NONE
 
 
 def _weight_table(found: Mapping[str, Any]) -> Table:
@@ -68,7 +72,7 @@ def trust(facts: Facts) -> Section:
     if surrogate["cross_validation"]:
         blocks.append(Plot(
             "surrogate", "Predicted against measured target loss",
-            f"{len(surrogate['cross_validation'])} proxies and the check runs of {words.listing(list(found['measured']))}.",
+            f"{len(surrogate['cross_validation'])} proxies, and check runs of {words.listing(list(found['measured']))}.",
             partial(plots.predicted_measured, found),
             "Vertical bars are the prediction's interval; the check runs were predicted before they were made.",
         ))  # fmt: skip
@@ -76,8 +80,8 @@ def trust(facts: Facts) -> Section:
         blocks.append(Plot(
             "slices", "What each source's weight does to the target loss",
             f"One curve with a band for each of {words.listing(list(found['slices']))}.", partial(plots.slices, found),
-            f"Predicted target loss, {found['unit']}, by a source's weight while the others keep their proportions; the "
-            "band is the interval, the solid line the chosen weight, the dotted one the natural weight.",
+            f"Predicted target loss, {found['unit']}, by a source's weight while the others keep their proportions; "
+            "the band is the interval, the solid line the chosen weight, the dotted one the natural weight.",
         ))  # fmt: skip
     return Section(head.id, head.title, head.short, blocks)
 
@@ -119,17 +123,22 @@ def _seed_table(found: Mapping[str, Any], checks: list[dict[str, Any]]) -> Table
     for row in checks:
         target = sum(weight * row["losses"][name] for name, weight in found["target"].items())
         rows.append((
-            row["run"], row["kind"], words.count(row["tokens"]), words.digits(row.get("budget")), str(row["seed"]),
+            row["run"], row["kind"], words.count(row["tokens"]), _budget(row.get("budget")), str(row["seed"]),
             words.loss(target), *(words.loss(row["losses"].get(name)) for name in found["sources"]),
         ))  # fmt: skip
     columns = ("run", "mixture", "tokens", "budget", "seed", "target", *found["sources"])
     return Table("Every check run, seed by seed; budget runs have the natural mixture", columns, rows, words=2)
 
 
+def _budget(multiple: float | None) -> str:
+    return words.NONE if multiple is None else f"{multiple:g}{words.NARROW}×"
+
+
 def _loss_table(found: Mapping[str, Any]) -> Table:
     pairs = [(kind, side) for kind in KINDS for side in ("predicted", "measured") if kind in found[side]]
     rows = [
-        (name, *(words.loss(found[side][kind]["losses"].get(name)) for kind, side in pairs)) for name in found["sources"]
+        (name, *(words.loss(found[side][kind]["losses"].get(name)) for kind, side in pairs))
+        for name in found["sources"]
     ]
     columns = ("source", *(f"{kind}, {side}" for kind, side in pairs))
     return Table("Per source, mean over seeds", columns, rows)
@@ -141,7 +150,7 @@ def price(facts: Facts) -> Section:
         return Section(head.id, head.title, head.short, missing="mix")
     cost = found["price"]
     rows = [
-        (words.digits(budget["budget"]), words.count(budget["tokens"]), ", ".join(map(words.loss, budget["losses"])))
+        (_budget(budget["budget"]), words.count(budget["tokens"]), ", ".join(map(words.loss, budget["losses"])))
         for budget in cost["budgets"]
     ]
     facts_rows = [
@@ -150,8 +159,8 @@ def price(facts: Facts) -> Section:
         ("exponent of the natural curve", words.digits(cost["exponent"])),
         ("beyond what was measured", "yes, extrapolated" if cost["extrapolated"] else "no"),
     ]
-    blocks = [
-        Text(cost["text"]),
+    blocks: list[Block] = [
+        Text(words.sentence(cost["text"])),
         Plot("price", "Target loss of the natural mixture by budget", cost["text"], partial(plots.price, found),
              "Dashes are single runs. The line from the diamond leads to where the natural mixture reaches its loss; "
              "the pale bar is the interval."),

@@ -22,11 +22,11 @@ def training(facts: Facts) -> Section:
     steps = [row for row in facts.metrics if "loss" in row]
     if steps:
         speed = sum(row["tokens_per_second"] for row in steps) / len(steps)
-        blocks[0] = Text(f"{lead} {words.amount(speed, 'tokens')} per second on average.")
+        blocks[0] = Text(f"{lead} {words.count(speed)} tokens per second on average.")
         blocks.append(Plot(
             "training", "Training loss, validation loss and learning rate by step",
-            f"Loss from {words.loss(steps[0]['loss'])} at step {steps[0]['step']} to {words.loss(steps[-1]['loss'])} at "
-            f"step {steps[-1]['step']}.",
+            f"Loss from {words.loss(steps[0]['loss'])} at step {steps[0]['step']} to {words.loss(steps[-1]['loss'])} "
+            f"at step {steps[-1]['step']}.",
             partial(plots.curves, facts.metrics),
             "The pale line is each step, the strong one a running mean over 5 % of them.",
         ))  # fmt: skip
@@ -52,8 +52,8 @@ def experts(facts: Facts) -> Section:
     shares = [share for layers in load.values() for layer in layers for share in layer]
     count = len(next(iter(load.values()))[0])
     lead = (
-        f"Share of the tokens of each source that a layer sent to each expert, per cent; {words.share(1 / count)} is the fair "
-        f"share. The least is {words.share(min(shares))}, the most {words.share(max(shares))}."
+        f"Share of each source's tokens that a layer sent to each expert, per cent; {words.share(1 / count)} is the "
+        f"fair share. The least is {words.share(min(shares))}, the most {words.share(max(shares))}."
     )
     plot = Plot("experts", "Expert load by layer", lead, partial(plots.expert_load, load),
                 "Blue: more than the fair share; orange: less; the stronger the further.")  # fmt: skip
