@@ -175,7 +175,7 @@ def _add_journey(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         verbs.add_parser(
             "run",
             help="the whole journey: do every stage that is missing or stale, write the report",
-            description="Do every stage that is missing or stale, say why in one line each, write report.html. The last "
+            description="Do every stage that is missing or stale, say why in one line, write report.html. The last "
             "line printed is the release's magnet link. Safe to kill and start again.",
         ),
         _run,

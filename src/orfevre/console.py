@@ -1,5 +1,6 @@
 """The only place that prints: results to stdout, everything else to stderr, readable without colour."""
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,10 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Table
 from rich.text import Text
 
-_out = Console(soft_wrap=True, highlight=False)
+PIPE_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe."""
+
+_out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 PLAIN_INTERVAL_SECONDS = 10.0
@@ -42,7 +46,7 @@ def error(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """A table on stdout; columns whose cells are all numbers are set to the right."""
+    """A table on stdout; columns of numbers are set to the right. Lines are as long as their cells when piped."""
     grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for index, column in enumerate(columns):
         numeric = all(row[index][:1].isdigit() or row[index][:1] in "-+" for row in rows if row[index])

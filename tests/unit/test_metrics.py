@@ -12,7 +12,9 @@ rows = st.lists(st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infi
 
 
 @given(rows, st.data())
-def test_every_cut_leaves_the_whole_lines(tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]], data: st.DataObject) -> None:
+def test_every_cut_leaves_the_whole_lines(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]], data: st.DataObject
+) -> None:
     path = tmp_path_factory.mktemp("metrics") / "metrics.jsonl"
     for row in rows:
         metrics.append(path, row)

@@ -22,9 +22,7 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise RecipeError(
-            f"{path}: no such recipe; the quickstart's is recipes/quickstart.toml"
-        ) from None
+        raise RecipeError(f"{path}: no such recipe; the quickstart's is recipes/quickstart.toml") from None
     except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read as a recipe ({error})") from None
     except tomllib.TOMLDecodeError as error:

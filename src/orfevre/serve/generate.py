@@ -40,7 +40,9 @@ def run_folder(run: Path) -> Path:
         return Path(recipe.work) / recipe.name
     if (run / "train").is_dir():
         return run
-    raise WorkFolderError(f"{run}: neither a recipe (.toml) nor a run's folder with a train stage such as work/quickstart")
+    raise WorkFolderError(
+        f"{run}: neither a recipe (.toml) nor a run's folder with a train stage such as work/quickstart"
+    )
 
 
 def continuation(folder: Path, prompt: str, sampling: Sampling) -> Iterator[str]:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import ROOT
 from orfevre import recipe
 from orfevre.errors import RecipeError
 from orfevre.recipe.load import _value
@@ -41,7 +41,12 @@ def refused(table: dict[str, Any]) -> str:
 
 def test_overrides_change_one_key(path: Path) -> None:
     loaded = recipe.load(path, ["train.tokens=2_000_000", "sources.prose.max_epochs=2", "name=other", "seed=7"])
-    assert (loaded.train.tokens, loaded.source("prose").max_epochs, loaded.name, loaded.seed) == (2_000_000, 2.0, "other", 7)
+    assert (loaded.train.tokens, loaded.source("prose").max_epochs, loaded.name, loaded.seed) == (
+        2_000_000,
+        2.0,
+        "other",
+        7,
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,9 @@ def test_every_mistake_is_listed_at_once(table: dict[str, Any]) -> None:
         (("curate", "dedup"), {"jaccard": 0.4}, "must not exceed jaccard"),
     ],
 )
-def test_values_that_cannot_be_are_refused(table: dict[str, Any], path: tuple[str, str], value: Any, words: str) -> None:
+def test_values_that_cannot_be_are_refused(
+    table: dict[str, Any], path: tuple[str, str], value: Any, words: str
+) -> None:
     table.setdefault(path[0], {})[path[1]] = value
     assert words in refused(table)
 
