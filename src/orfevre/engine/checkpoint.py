@@ -1,8 +1,8 @@
 """Checkpoints: safetensors and JSON, never pickle; written aside and renamed, so that a kill leaves only whole ones.
 
-    checkpoints/step-<n>/model.safetensors      parameters, float32
-    checkpoints/step-<n>/optimiser.safetensors  <parameter>.exp_avg, .exp_avg_sq, .step
-    checkpoints/step-<n>/state.json             Progress
+checkpoints/step-<n>/model.safetensors      parameters, float32
+checkpoints/step-<n>/optimiser.safetensors  <parameter>.exp_avg, .exp_avg_sq, .step
+checkpoints/step-<n>/state.json             Progress
 """
 
 import json
@@ -89,7 +89,8 @@ def load(folder: Path, model: Transformer, optimiser: torch.optim.Optimizer) -> 
     load_model(folder / MODEL, model)
     shapes: dict[str, torch.Size] = {}
     for name, parameter in model.named_parameters():
-        shapes |= {f"{name}.exp_avg": parameter.shape, f"{name}.exp_avg_sq": parameter.shape, f"{name}.step": torch.Size()}
+        shapes[f"{name}.exp_avg"] = shapes[f"{name}.exp_avg_sq"] = parameter.shape
+        shapes[f"{name}.step"] = torch.Size()
     moments = read_tensors(folder / OPTIMISER, shapes)
     for name, parameter in model.named_parameters():
         optimiser.state[parameter] = {
@@ -113,7 +114,7 @@ def load_trained(train_folder: Path) -> Transformer:
     try:
         shape, checkpoint = recipe.Model.model_validate(config), str(summary["checkpoint"])
     except (ValidationError, KeyError) as error:
-        raise WorkFolderError(f"{train_folder}: config.json or summary.json is damaged ({error}); train again") from None
+        raise WorkFolderError(f"{train_folder}: config.json or summary.json is damaged ({error}); run again") from None
     model = Transformer(shape, shape.vocab_size)
     load_model(train_folder / checkpoint / MODEL, model)
     return model.eval()

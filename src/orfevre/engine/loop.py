@@ -100,12 +100,13 @@ def _step(
     with _autocast(training, batch.device):
         losses: Losses = model.losses(batch[:, :-1], batch[:, 1:])
     optimiser.zero_grad(set_to_none=True)
+    total = float(losses.total.detach())
     losses.total.backward()  # type: ignore[no-untyped-call]
     limit = training.optim.grad_clip or math.inf
     grad_norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), limit))
-    if not (math.isfinite(float(losses.total)) and math.isfinite(grad_norm)):
+    if not (math.isfinite(total) and math.isfinite(grad_norm)):
         raise UserError(
-            f"training stopped at step {step + 1} of {training.num_steps}: loss {float(losses.total):g}, gradient norm "
+            f"training stopped at step {step + 1} of {training.num_steps}: loss {total:g}, gradient norm "
             f"{grad_norm:g}. Lower optim.learning_rate (now {training.optim.learning_rate:g}), lengthen "
             f"optim.warmup_fraction (now {training.optim.warmup_fraction:g}) or keep optim.grad_clip at 1"
         )

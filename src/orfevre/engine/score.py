@@ -127,8 +127,8 @@ def _score(
     real = torch.arange(batch[0].length) < lengths[:, None]
     ids_BS = torch.from_numpy(ids).to(device)
     nats_BS, routings = model.token_losses(ids_BS[:, :-1], ids_BS[:, 1:])
-    for counts, routing in zip(counts_LE, routings, strict=True):
-        chosen = routing.chosen_Tk.cpu()[real.flatten()]
-        counts += torch.bincount(chosen.flatten(), minlength=len(counts))
+    for layer, routing in enumerate(routings):
+        chosen = routing.chosen.cpu()[real.flatten()]
+        counts_LE[layer] += torch.bincount(chosen.flatten(), minlength=counts_LE.shape[1])
     losses = torch.where(real, nats_BS.cpu().double(), 0.0).sum(1)
     return losses.numpy(), int(lengths.sum())

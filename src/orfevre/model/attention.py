@@ -64,9 +64,9 @@ class Attention(nn.Module):
         """`[B, S, H]` -> `[B, S, H]`; the tables hold the S positions of x. A cache is extended by them."""
         batch, length, _ = x_BSH.shape
         heads = self.qkv(x_BSH).view(batch, length, -1, self.width)
-        turned, values = heads.split((self.num_heads + self.num_kv_heads, self.num_kv_heads), dim=2)
+        turned, values = torch.split(heads, [self.num_heads + self.num_kv_heads, self.num_kv_heads], dim=2)
         turned = rotate(turned, cos_SD, sin_SD)
-        queries, keys = turned.split((self.num_heads, self.num_kv_heads), dim=2)
+        queries, keys = torch.split(turned, [self.num_heads, self.num_kv_heads], dim=2)
         q, k, v = queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)
         past = 0
         if cache is not None:

@@ -10,7 +10,7 @@ from .attention import KeyValueCache
 from .transformer import Transformer
 
 
-def generate(
+def generate(  # noqa: PLR0913 - every one of these is a plain word of sampling
     model: Transformer,
     ids: Sequence[int],
     *,

@@ -19,15 +19,15 @@ def load_balancing(layers: Sequence[Routing]) -> torch.Tensor:
 
     arXiv 2101.03961, eq. 4-6, generalised to top-k as transformers' `load_balancing_loss_func` does.
     """
-    num_tokens = sum(len(layer.chosen_Tk) for layer in layers)
+    num_tokens = sum(len(layer.chosen) for layer in layers)
     shares_E = torch.stack([layer.counts() for layer in layers]).sum(0) / num_tokens
-    means_E = torch.stack([layer.probabilities_TE.sum(0) for layer in layers]).sum(0) / num_tokens
+    means_E = torch.stack([layer.probabilities.sum(0) for layer in layers]).sum(0) / num_tokens
     return len(means_E) * (shares_E * means_E).sum()
 
 
 def router_z(layers: Sequence[Routing]) -> torch.Tensor:
     """Mean over tokens and layers of logsumexp(router logits)^2 (arXiv 2202.08906, eq. 5)."""
-    return torch.stack([layer.logits_TE.float().logsumexp(-1).square().mean() for layer in layers]).mean()
+    return torch.stack([layer.logits.float().logsumexp(-1).square().mean() for layer in layers]).mean()
 
 
 def cross_entropy(x_TH: torch.Tensor, output_VH: torch.Tensor, targets_T: torch.Tensor) -> torch.Tensor:
@@ -49,7 +49,7 @@ def token_losses(x_TH: torch.Tensor, output_VH: torch.Tensor, targets_T: torch.T
 
 
 def _chunks(rows: torch.Tensor, output_VH: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    return rows.split(max(16, CHUNK_ELEMENTS // len(output_VH)))
+    return torch.split(rows, max(16, CHUNK_ELEMENTS // len(output_VH)))
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -57,18 +57,16 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, x_TH: torch.Tensor, output_VH: torch.Tensor, targets_T: torch.Tensor) -> torch.Tensor:
         grad_x, grad_output = torch.empty_like(x_TH), torch.zeros_like(output_VH)
         losses_T = torch.empty(len(x_TH), dtype=torch.promote_types(x_TH.dtype, torch.float32), device=x_TH.device)
-        pieces = zip(
-            *(_chunks(rows, output_VH) for rows in (x_TH, targets_T, grad_x, losses_T)), strict=True
-        )
+        pieces = zip(*(_chunks(rows, output_VH) for rows in (x_TH, targets_T, grad_x, losses_T)), strict=True)
         for x, targets, grad, losses in pieces:
             logits = (x @ output_VH.t()).to(losses.dtype)
-            targets = targets[:, None]
-            at_target, largest = logits.gather(1, targets)[:, 0], logits.amax(1)
+            column = targets[:, None]
+            at_target, largest = logits.gather(1, column)[:, 0], logits.amax(1)
             probabilities = torch.softmax(logits, dim=1)
             # log-sum-exp without another pass of exponentials: the largest probability is at least 1/V, never 0
             torch.sub(largest - probabilities.amax(1).log(), at_target, out=losses)
             # d loss / d logits = (probabilities - one hot) / T
-            probabilities.scatter_add_(1, targets, torch.full_like(at_target, -1.0)[:, None])
+            probabilities.scatter_add_(1, column, torch.full_like(at_target, -1.0)[:, None])
             slope = probabilities.to(x.dtype)
             torch.mm(slope, output_VH, out=grad)
             grad_output.addmm_(slope.t(), x)

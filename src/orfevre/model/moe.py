@@ -1,4 +1,4 @@
-"""The sparse mixture-of-experts layer (arXiv 2401.04088, section 2.1): a router and E SwiGLU experts, k of them a token.
+"""The sparse mixture-of-experts layer (arXiv 2401.04088, section 2.1): a router and E SwiGLU experts, k for a token.
 
 Shapes: T tokens, H hidden, F inner width of an expert, E experts, k experts per token, R = T x k rows, one for each
 (token, expert) pair, sorted by expert.
@@ -18,17 +18,18 @@ from orfevre import recipe
 class Routing:
     """Where one layer sent its tokens; what the router's losses and the expert counts are made from."""
 
-    logits_TE: torch.Tensor
-    probabilities_TE: torch.Tensor
-    """Softmax over all experts, float32."""
-    weights_Tk: torch.Tensor
-    """Probabilities of the chosen experts, scaled to sum to 1."""
-    chosen_Tk: torch.Tensor
-    """Indices of the chosen experts, int64, the likeliest first."""
+    logits: torch.Tensor
+    """`[T, E]`, in the dtype of the products."""
+    probabilities: torch.Tensor
+    """Softmax over all experts, float32 `[T, E]`."""
+    weights: torch.Tensor
+    """Probabilities of the chosen experts, scaled to sum to 1, float32 `[T, k]`."""
+    chosen: torch.Tensor
+    """The chosen experts, int64 `[T, k]`, the likeliest first."""
 
     def counts(self) -> torch.Tensor:
         """Tokens sent to each expert, int64 `[E]`, summing to T x k."""
-        return torch.bincount(self.chosen_Tk.flatten(), minlength=self.logits_TE.shape[1])
+        return torch.bincount(self.chosen.flatten(), minlength=self.logits.shape[1])
 
 
 class MixtureOfExperts(nn.Module):
@@ -51,14 +52,14 @@ class MixtureOfExperts(nn.Module):
     def forward(self, x_TH: torch.Tensor) -> tuple[torch.Tensor, Routing]:
         routing = self.route(x_TH)
         dtype = matmul_dtype(x_TH)
-        arguments = (x_TH.to(dtype), self.w13.to(dtype), self.w2.to(dtype), routing.weights_Tk, routing.chosen_Tk)
+        arguments = (x_TH.to(dtype), self.w13.to(dtype), self.w2.to(dtype), routing.weights, routing.chosen)
         return _Experts.apply(*arguments), routing  # type: ignore[no-untyped-call]
 
     def forward_naive(self, x_TH: torch.Tensor) -> tuple[torch.Tensor, Routing]:
         """The layer as the paper writes it, token by token: sum of weight x w2(silu(w1 x) * w3 x). The test oracle."""
         routing = self.route(x_TH)
         rows = []
-        for x, weights, chosen in zip(x_TH, routing.weights_Tk, routing.chosen_Tk, strict=True):
+        for x, weights, chosen in zip(x_TH, routing.weights, routing.chosen, strict=True):
             outputs = []
             for weight, expert in zip(weights, chosen, strict=True):
                 gate, up = (self.w13[expert] @ x).chunk(2)
@@ -85,40 +86,39 @@ class _Experts(torch.autograd.Function):
         x_TH: torch.Tensor,
         w13: torch.Tensor,
         w2: torch.Tensor,
-        weights_Tk: torch.Tensor,
-        chosen_Tk: torch.Tensor,
+        weights: torch.Tensor,
+        chosen: torch.Tensor,
     ) -> torch.Tensor:
-        order_R = chosen_Tk.flatten().argsort(stable=True)
-        ends = torch.bincount(chosen_Tk.flatten(), minlength=len(w2)).cumsum(0).tolist()
-        token_R = order_R // chosen_Tk.shape[1]
+        order_R = chosen.flatten().argsort(stable=True)
+        ends = torch.bincount(chosen.flatten(), minlength=len(w2)).cumsum(0).tolist()
+        token_R = order_R // chosen.shape[1]
         x_RH = x_TH.index_select(0, token_R)
-        inner_RF2 = _each(x_RH, w13.transpose(1, 2), ends)
-        gate, up = inner_RF2.chunk(2, dim=1)
+        w1, w3 = w13.chunk(2, dim=1)
+        gate, up = _each(x_RH, w1.transpose(1, 2), ends), _each(x_RH, w3.transpose(1, 2), ends)
         y_RH = _each(F.silu(gate).mul_(up), w2.transpose(1, 2), ends)
-        weight_R = weights_Tk.flatten().index_select(0, order_R).to(x_TH.dtype)
-        ctx.save_for_backward(x_RH, inner_RF2, y_RH, w13, w2, weight_R, order_R, token_R)
-        ctx.ends, ctx.shape = ends, chosen_Tk.shape
-        return _combine(y_RH * weight_R[:, None], order_R, chosen_Tk.shape)
+        weight_R = weights.flatten().index_select(0, order_R).to(x_TH.dtype)
+        ctx.save_for_backward(x_RH, gate, up, y_RH, w13, w2, weight_R, order_R, token_R)
+        ctx.ends, ctx.shape = ends, chosen.shape
+        return _combine(y_RH * weight_R[:, None], order_R, chosen.shape)
 
     @staticmethod
     def backward(ctx: Any, grad_TH: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x_RH, inner_RF2, y_RH, w13, w2, weight_R, order_R, token_R = ctx.saved_tensors
+        x_RH, gate, up, y_RH, w13, w2, weight_R, order_R, token_R = ctx.saved_tensors
         grad_RH = grad_TH.to(x_RH.dtype).index_select(0, token_R)
         grad_weight = torch.empty_like(weight_R, dtype=torch.promote_types(weight_R.dtype, torch.float32))
         grad_weight[order_R] = torch.linalg.vecdot(grad_RH, y_RH).to(grad_weight.dtype)
         grad_RH.mul_(weight_R[:, None])
 
-        gate, up = inner_RF2.chunk(2, dim=1)
         silu = F.silu(gate)
-        grad_inner_RF = _each(grad_RH, w2, ctx.ends)
         grad_w2 = _outer(grad_RH, silu * up, ctx.ends)
-        grad_inner = torch.empty_like(inner_RF2)
-        grad_gate, grad_up = grad_inner.chunk(2, dim=1)
-        torch.mul(grad_inner_RF, silu, out=grad_up)
-        grad_gate.copy_(torch.ops.aten.silu_backward(grad_inner_RF.mul_(up), gate))
+        grad_inner = _each(grad_RH, w2, ctx.ends)
+        grad_gate = torch.ops.aten.silu_backward(grad_inner * up, gate)
+        grad_up = grad_inner.mul_(silu)
 
-        grad_x = _combine(_each(grad_inner, w13, ctx.ends), order_R, ctx.shape)
-        grad_w13 = _outer(grad_inner, x_RH, ctx.ends)
+        w1, w3 = w13.chunk(2, dim=1)
+        grad_x_RH = _each(grad_gate, w1, ctx.ends).add_(_each(grad_up, w3, ctx.ends))
+        grad_x = _combine(grad_x_RH, order_R, ctx.shape)
+        grad_w13 = torch.cat((_outer(grad_gate, x_RH, ctx.ends), _outer(grad_up, x_RH, ctx.ends)), dim=1)
         return grad_x, grad_w13, grad_w2, grad_weight.view(ctx.shape), None
 
 

@@ -66,7 +66,7 @@ def from_hugging_face(state: Mapping[str, torch.Tensor], config: recipe.Model) -
 def _split(name: str, tensor: torch.Tensor, config: recipe.Model) -> list[tuple[str, torch.Tensor]]:
     if name == "attention.qkv.weight":
         width, queries, keys = config.head_width, config.num_heads, config.num_kv_heads
-        pieces = tensor.split((queries * width, keys * width, keys * width))
+        pieces = torch.split(tensor, [queries * width, keys * width, keys * width])
         return [(f"self_attn.{part}_proj.weight", piece) for part, piece in zip("qkv", pieces, strict=True)]
     if name == "moe.w13":
         return [

@@ -46,8 +46,8 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Token ids to logits. `config.vocab_size` is ignored: the vocabulary is what `vocab_size` says."""
 
-    cos_CD: torch.Tensor
-    sin_CD: torch.Tensor
+    cos: torch.Tensor
+    sin: torch.Tensor
 
     def __init__(self, config: recipe.Model, vocab_size: int) -> None:
         super().__init__()
@@ -58,9 +58,9 @@ class Transformer(nn.Module):
         self.output = nn.Linear(config.hidden_size, vocab_size, bias=False)
         if config.tie_embeddings:
             self.output.weight = self.embedding.weight
-        cos_CD, sin_CD = rotary_tables(config)
-        self.register_buffer("cos_CD", cos_CD, persistent=False)
-        self.register_buffer("sin_CD", sin_CD, persistent=False)
+        cos, sin = rotary_tables(config)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
 
     def hidden(
         self, ids_BS: torch.Tensor, caches: Sequence[KeyValueCache] | None = None
@@ -70,7 +70,7 @@ class Transformer(nn.Module):
         end = past + ids_BS.shape[1]
         if end > self.config.context_length:
             raise ValueError(f"{end} positions exceed context_length {self.config.context_length}")
-        cos_SD, sin_SD = self.cos_CD[past:end], self.sin_CD[past:end]
+        cos_SD, sin_SD = self.cos[past:end], self.sin[past:end]
         x_BSH, routings = self.embedding(ids_BS), []
         for index, block in enumerate(self.blocks):
             x_BSH, routing = block(x_BSH, cos_SD, sin_SD, caches[index] if caches else None)
