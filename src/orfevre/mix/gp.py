@@ -2,10 +2,10 @@
 
 Shapes: n runs, m places asked about, D features. Kernel between features x and x':
 
-    signal^2 * matern52(|(x - x') / lengths|) + slope^2 * (x . x') + 1
+    signal^2 * matern52(|(x - x') / lengths|) + 1
 
-The second term is a linear mean with its weights integrated out, the third a constant one (Rasmussen and Williams,
-Gaussian Processes for Machine Learning, eq. 2.39 and 4.17). Observations add noise^2 on the diagonal.
+The 1 is a constant mean integrated out (Rasmussen and Williams, Gaussian Processes for Machine Learning, eq. 4.17 and
+section 2.7). Observations add noise^2 on the diagonal.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ ROOT5 = 5.0**0.5
 JITTER = 1e-8
 """Added to the diagonal: below any noise that matters, enough for two equal runs to factor."""
 
-LENGTH_SIGMA = 1.0
+LENGTH_SIGMA = 0.7
 """Spread of log lengths around sqrt(2) + log(D)/2, the centre of arXiv 2402.02229, eq. 6 (there sqrt(3), which leaves
-too much freedom at a few dozen runs; see docs/decisions/surrogate.md)."""
+too much freedom at a few dozen runs: see docs/decisions/surrogate.md)."""
 
-PRIORS = {"signal": (0.0, 1.0), "slope": (-1.5, 1.0), "noise": (-2.5, 1.0)}
+PRIORS = {"signal": (0.0, 1.0), "noise": (-2.5, 1.0)}
 """Mean and spread of the logs, observations having unit variance."""
 
 STARTS = ((0.0, -2.5), (-1.0, -1.5), (0.7, -3.5))
@@ -35,7 +35,7 @@ STARTS = ((0.0, -2.5), (-1.0, -1.5), (0.7, -3.5))
 
 @dataclass(frozen=True)
 class Process:
-    """A fitted process. `theta` holds log lengths [D], log signal, log slope, log noise; observations are
+    """A fitted process. `theta` holds log lengths [D], log signal, log noise; observations are
     `centre + scale * y`."""
 
     x: Array
@@ -59,18 +59,19 @@ class Process:
 
     def mean_gradient(self, x: Array) -> Array:
         """Gradient of the posterior mean at one place x [D] -> [D]."""
-        lengths, signal, slope = _unpack(self.theta)
+        lengths, signal = _unpack(self.theta)
         steps = (x - self.x) / lengths
         distance = np.sqrt(np.sum(steps**2, axis=1))
         push = -(signal**2) * _matern_slope(distance) * self.alpha
-        return self.scale * ((push @ steps) / lengths + slope**2 * (self.alpha @ self.x))
+        gradient: Array = self.scale * (push @ steps) / lengths
+        return gradient
 
     def variance(self, x: Array) -> Array:
         """Posterior variance of the process (noise not included) at x [m, D] -> [m]."""
-        lengths, signal, slope = _unpack(self.theta)
-        prior = signal**2 + slope**2 * np.sum(x**2, axis=1) + 1.0
         known = solve_triangular(self.lower, kernel(self.theta, self.x, x), lower=True)
-        return self.scale**2 * np.maximum(prior - np.sum(known**2, axis=0), 0.0)
+        _, signal = _unpack(self.theta)
+        left: Array = signal**2 + 1.0 - np.sum(known**2, axis=0)
+        return self.scale**2 * np.maximum(left, 0.0)
 
     def covariance(self, x: Array) -> Array:
         """Posterior covariance of the process at x [m, D] -> [m, m]."""
@@ -124,12 +125,11 @@ def condition(x: Array, observed: Array, theta: Array, centre: float, scale: flo
 
 def objective(theta: Array, x: Array, y: Array, squares: Array) -> tuple[float, Array]:
     """Minus the log of likelihood times prior, and its gradient. `squares` are the runs' squared steps, [n, n, D]."""
-    lengths, signal, slope = _unpack(theta)
+    lengths, signal = _unpack(theta)
     distance = np.sqrt(squares @ lengths**-2.0)
     near = signal**2 * _matern(distance)
-    linear = slope**2 * (x @ x.T)
     noise = np.exp(2.0 * theta[-1])
-    matrix = near + linear + 1.0
+    matrix = near + 1.0
     matrix[np.diag_indices_from(matrix)] += noise + JITTER
     try:
         factor = cho_factor(matrix, lower=True)
@@ -140,18 +140,18 @@ def objective(theta: Array, x: Array, y: Array, squares: Array) -> tuple[float, 
     push = 0.5 * (cho_solve(factor, np.eye(len(y))) - np.outer(alpha, alpha))  # half K^-1 - alpha alpha^T
     stretch = push * (signal**2 * _matern_slope(distance))
     gradient = np.empty_like(theta)
-    gradient[:-3] = np.tensordot(stretch, squares, axes=2) / lengths**2
-    gradient[-3:] = 2 * np.sum(push * near), 2 * np.sum(push * linear), 2 * noise * np.trace(push)
+    gradient[:-2] = np.tensordot(stretch, squares, axes=2) / lengths**2
+    gradient[-2:] = 2 * np.sum(push * near), 2 * noise * np.trace(push)
     gap, spread = theta - _prior_means(len(lengths)), _prior_spreads(len(lengths))
     return float(value + 0.5 * np.sum((gap / spread) ** 2)), gradient + gap / spread**2
 
 
 def kernel(theta: Array, a: Array, b: Array) -> Array:
     """Kernel without noise between a [m, D] and b [n, D] -> [m, n]."""
-    lengths, signal, slope = _unpack(theta)
+    lengths, signal = _unpack(theta)
     scaled_a, scaled_b = a / lengths, b / lengths
     squares = np.sum(scaled_a**2, axis=1)[:, None] + np.sum(scaled_b**2, axis=1) - 2 * scaled_a @ scaled_b.T
-    return signal**2 * _matern(np.sqrt(np.maximum(squares, 0.0))) + slope**2 * (a @ b.T) + 1.0
+    return signal**2 * _matern(np.sqrt(np.maximum(squares, 0.0))) + 1.0
 
 
 def kernel_matrix(theta: Array, x: Array) -> Array:
@@ -171,14 +171,14 @@ def _matern_slope(distance: Array) -> Array:
     return 5.0 / 3.0 * (1.0 + ROOT5 * distance) * np.exp(-ROOT5 * distance)
 
 
-def _unpack(theta: Array) -> tuple[Array, float, float]:
-    return np.exp(theta[:-3]), float(np.exp(theta[-3])), float(np.exp(theta[-2]))
+def _unpack(theta: Array) -> tuple[Array, float]:
+    return np.exp(theta[:-2]), float(np.exp(theta[-2]))
 
 
 def _prior_means(num_features: int) -> Array:
     length = 2.0**0.5 + 0.5 * np.log(num_features)
-    return np.array([length] * num_features + [PRIORS[name][0] for name in ("signal", "slope", "noise")])
+    return np.array([length] * num_features + [PRIORS[name][0] for name in ("signal", "noise")])
 
 
 def _prior_spreads(num_features: int) -> Array:
-    return np.array([LENGTH_SIGMA] * num_features + [PRIORS[name][1] for name in ("signal", "slope", "noise")])
+    return np.array([LENGTH_SIGMA] * num_features + [PRIORS[name][1] for name in ("signal", "noise")])

@@ -1,0 +1,138 @@
+"""mixture.json: the choice and all that was measured about it, in the shape of docs/reference/artefacts.md."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from scipy.stats import norm
+
+from orfevre.mix import check, optimum
+from orfevre.mix.check import ARMS, Gain, Verdict
+from orfevre.mix.choice import Choice, Problem
+from orfevre.mix.gp import Array
+from orfevre.mix.price import Price
+from orfevre.mix.proxies import Row
+from orfevre.mix.surrogate import same_mixture, spearman
+from orfevre.recipe import Recipe
+
+Table = dict[str, Any]
+
+
+def mixture_table(recipe: Recipe, asked: Problem, choice: Choice, train_tokens: Mapping[str, int]) -> Table:
+    """Weights, limits and baselines."""
+    limits = asked.limits
+    epochs = {
+        name: weight * recipe.train.tokens / train_tokens[name] if weight > 0 else 0.0
+        for name, weight in asked.named(choice.weights).items()
+    }
+    return {
+        "sources": list(asked.sources),
+        "target": {name: recipe.mix.target.get(name, 0.0) for name in asked.sources},
+        "confidence": recipe.mix.confidence,
+        "unit": "bits per byte",
+        "weights": asked.named(choice.weights),
+        "intervals": pairs(asked, choice.low, choice.high),
+        "limits": pairs(asked, limits.low, limits.high),
+        "binding": limits.binding(choice.weights),
+        "natural": asked.named(asked.natural),
+        "uniform": asked.named(asked.uniform),
+        "epochs": epochs,
+        "unconstrained": asked.named(choice.unconstrained),
+    }
+
+
+def predicted_table(asked: Problem, choice: Choice, confidence: float) -> Table:
+    """What the surrogate says of one run of each arm, its noise included."""
+    mixtures = np.stack([choice.weights, asked.natural, asked.uniform])
+    losses, target = choice.surrogate.losses(mixtures), choice.surrogate.mean(mixtures)
+    low, high = choice.surrogate.interval(mixtures, confidence, of_a_run=True)
+    return {
+        arm: {
+            "target": float(target[row]),
+            "interval": [float(low[row]), float(high[row])],
+            "losses": dict(zip(asked.validated, losses[row].tolist(), strict=True)),
+        }
+        for row, arm in enumerate(ARMS)
+    }
+
+
+def target_losses(asked: Problem, rows: Sequence[Row]) -> Array:
+    """Target loss of each row, [n]."""
+    return np.asarray(asked.losses_of(rows) @ asked.target)
+
+
+def measured_table(asked: Problem, arms: Mapping[str, Sequence[Row]], confidence: float) -> Table:
+    """What the check measured, by arm."""
+    targets = {arm: target_losses(asked, arms[arm]) for arm in ARMS}
+    return {
+        arm: {
+            "target": float(np.mean(targets[arm])),
+            "interval": list(check.mean_interval(targets, arm, confidence)),
+            "runs": targets[arm].tolist(),
+            "losses": dict(zip(asked.validated, asked.losses_of(arms[arm]).mean(axis=0).tolist(), strict=True)),
+        }
+        for arm in ARMS
+    }
+
+
+def verdict_table(verdict: Verdict) -> Table:
+    def gain(one: Gain) -> Table:
+        return {"gain": one.gain, "interval": [one.low, one.high]}
+
+    return {
+        "wins": verdict.wins,
+        "text": verdict.text,
+        "against_natural": gain(verdict.against_natural),
+        "against_uniform": gain(verdict.against_uniform),
+    }
+
+
+def surrogate_table(asked: Problem, choice: Choice, rows: Sequence[Row], confidence: float) -> Table:
+    """Each proxy as told by the others (by other mixtures: the natural one and its repeats are left out together)."""
+    mean, deviation = choice.surrogate.leave_out(same_mixture(asked.weights_of(rows)))
+    measured, reach = target_losses(asked, rows), float(norm.ppf(0.5 + confidence / 2)) * deviation
+    kept = [number for number, row in enumerate(rows) if row["kind"] == "proxy"]
+    return {
+        "kind": "gp",
+        "cross_validation": [
+            {
+                "run": rows[n]["run"],
+                "measured": float(measured[n]),
+                "predicted": float(mean[n]),
+                "low": float(mean[n] - reach[n]),
+                "high": float(mean[n] + reach[n]),
+            }
+            for n in kept
+        ],
+        "spearman": spearman(measured[kept], mean[kept]),
+        "coverage": float(np.mean(np.abs(measured - mean)[kept] <= reach[kept])),
+    }
+
+
+def slices_table(asked: Problem, choice: Choice, confidence: float) -> Table:
+    explored = np.where(asked.limits.high > 0, asked.limits.widened().high, 0.0)
+    found = optimum.slices(choice.surrogate, choice.weights, explored, confidence)
+    return {
+        name: {key: values.tolist() for key, values in asdict(one).items()}
+        for name, one in zip(asked.sources, found, strict=True)
+    }
+
+
+def price_table(asked: Problem, natural: Mapping[float, Sequence[Row]], price: Price) -> Table:
+    """`natural`: rows of the natural mixture by budget."""
+    return {
+        "budgets": [
+            {"budget": budget, "tokens": rows[0]["tokens"], "losses": target_losses(asked, rows).tolist()}
+            for budget, rows in sorted(natural.items())
+        ],
+        "exponent": price.exponent,
+        "compute_ratio": price.compute_ratio,
+        "interval": [price.low, price.high],
+        "extrapolated": price.extrapolated,
+        "text": price.text,
+    }
+
+
+def pairs(asked: Problem, low: Array, high: Array) -> dict[str, list[float]]:
+    return {name: [a, b] for name, a, b in zip(asked.sources, low.tolist(), high.tolist(), strict=True)}

@@ -1,0 +1,104 @@
+"""The best allowed mixture by the surrogate, where else the best may lie, and what moving one source does."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, minimize
+
+from orfevre.mix.design import candidates
+from orfevre.mix.gp import Array
+from orfevre.mix.limits import Limits
+from orfevre.mix.surrogate import Surrogate
+
+BROAD = 4096
+"""Random mixtures among which the climbs begin."""
+
+CLIMBS = 8
+"""Climbs, from the best of those."""
+
+RIVALS = 400
+"""Mixtures among which the optimum is sought in each draw from the posterior, and as many again near the optimum."""
+
+DRAWS = 1000
+"""Draws from the posterior behind the intervals."""
+
+TOUCHES = 1e-5
+"""A share this close to a limit is on it: a loader cannot tell them apart."""
+
+SLICE_POINTS = 21
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Target loss along one source's weight, the others in their proportions; arrays [SLICE_POINTS]."""
+
+    weight: Array
+    predicted: Array
+    low: Array
+    high: Array
+
+
+def minimise(surrogate: Surrogate, limits: Limits, start: Array, rng: np.random.Generator) -> Array:
+    """The allowed mixture [S] of least expected target loss: SLSQP from `start` and the best of many random ones."""
+    pool = np.vstack([limits.project(start), candidates(limits.project(start), limits, BROAD, rng)])
+    best = pool[np.argsort(surrogate.mean(pool), kind="stable")[:CLIMBS]]
+    found = limits.project(np.array([_climb(surrogate, limits, mixture) for mixture in best]))
+    final = np.vstack([best, found])
+    return settle(final[np.argmin(surrogate.mean(final))], limits)
+
+
+def settle(mixture: Array, limits: Limits) -> Array:
+    """The allowed mixture [S] with shares that all but touch a limit put on it; the share with most room pays."""
+    settled = np.where(mixture - limits.low < TOUCHES, limits.low, mixture)
+    settled = np.where(limits.high - mixture < TOUCHES, limits.high, settled)
+    roomiest = int(np.argmax(np.minimum(settled - limits.low, limits.high - settled)))
+    settled[roomiest] += 1.0 - np.sum(settled)
+    return settled if limits.contains(settled) else mixture
+
+
+def _climb(surrogate: Surrogate, limits: Limits, start: Array) -> Array:
+    def loss(weights: Array) -> float:
+        return float(surrogate.mean(np.maximum(weights, 0.0)[None])[0])
+
+    def slope(weights: Array) -> Array:
+        return surrogate.gradient(np.maximum(weights, 0.0))
+
+    result = minimize(
+        loss,
+        start,
+        jac=slope,
+        bounds=Bounds(limits.low, limits.high),
+        constraints=LinearConstraint(np.ones((1, len(start))), 1.0, 1.0),
+        method="SLSQP",
+        options={"maxiter": 200, "ftol": 1e-10},
+    )
+    return np.asarray(result.x) if np.all(np.isfinite(result.x)) else start
+
+
+def intervals(
+    surrogate: Surrogate, limits: Limits, best: Array, confidence: float, rng: np.random.Generator
+) -> tuple[Array, Array]:
+    """Low and high weight [S] of each source in the optimum, given what was measured.
+
+    In each draw of the loss from the posterior the best of many mixtures is noted; the ends are quantiles of those.
+    They are stretched to hold `best`, which need not be the optimum of any draw.
+    """
+    near = limits.project(best + 0.1 * rng.standard_normal((RIVALS, 1)) * rng.standard_normal((RIVALS, len(best))))
+    rivals = np.vstack([best, candidates(best, limits, RIVALS, rng), near])
+    winners = rivals[np.argmin(surrogate.sample(rivals, DRAWS, rng), axis=1)]
+    low, high = np.quantile(winners, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    return np.minimum(low, best), np.maximum(high, best)
+
+
+def slices(surrogate: Surrogate, mixture: Array, high: Array, confidence: float) -> list[Slice]:
+    """One for each source, from 0 to `high` [S], the largest weight explored."""
+    found = []
+    for source in range(len(mixture)):
+        weight = np.linspace(0.0, max(float(high[source]), float(mixture[source])), SLICE_POINTS)
+        others = np.delete(mixture, source)
+        total = float(np.sum(others))
+        shares = others / total if total > 0 else np.full(len(others), 1 / max(len(others), 1))
+        places = np.insert((1 - weight)[:, None] * shares, source, weight, axis=1)
+        low, high_end = surrogate.interval(places, confidence)
+        found.append(Slice(weight, surrogate.mean(places), low, high_end))
+    return found
