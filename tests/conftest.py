@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.places import ROOT
 
 from orfevre import recipe
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -28,8 +27,20 @@ def table(tmp_path: Path) -> dict[str, Any]:
         "name": "tiny",
         "work": str(tmp_path / "work"),
         "sources": [
-            {"name": "prose", "paths": [str(tmp_path / "prose.txt")], "format": "text", "licence": "CC0-1.0", "language": "en"},
-            {"name": "code", "paths": [str(tmp_path / "code.txt")], "format": "code", "licence": "MIT", "language": "python"},
+            {
+                "name": "prose",
+                "paths": [str(tmp_path / "prose.txt")],
+                "format": "text",
+                "licence": "CC0-1.0",
+                "language": "en",
+            },
+            {
+                "name": "code",
+                "paths": [str(tmp_path / "code.txt")],
+                "format": "code",
+                "licence": "MIT",
+                "language": "python",
+            },
         ],
         "mix": {"target": {"prose": 0.7, "code": 0.3}},
     }

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.places import ROOT
 
-from conftest import ROOT
 from orfevre import cli, pipeline
 
 VERBS = ("curate", "tokenize", "mix", "plan", "train", "evaluate", "release", "run", "status", "check", "report")

@@ -14,7 +14,8 @@ from orfevre.errors import WorkFolderError
 def manifest(draft: Path, **changes: object) -> ledger.Manifest:
     fields: dict[str, object] = {
         "format": ledger.FORMAT, "stage": "curate", "run": "tiny", "created": "2026-01-01T00:00:00+00:00",
-        "orfevre": "0", "code": "0", "fingerprint": "f", "depends": {}, "inputs": {}, "outputs": artifact.outputs(draft), "seed": 1,
+        "orfevre": "0", "code": "0",
+        "fingerprint": "f", "depends": {}, "inputs": {}, "outputs": artifact.outputs(draft), "seed": 1,
         "counts": {}, "notes": {}, "attempts": 1, "wall_seconds": 1.0, "flops": 0.0, "energy_kwh": 0.0,
         "energy_method": "none", "peak_memory_mib": 1.0, "machine": {},
     }  # fmt: skip

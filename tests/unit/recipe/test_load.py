@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.places import ROOT
 
-from conftest import ROOT
 from orfevre import recipe
 from orfevre.errors import RecipeError
 from orfevre.recipe.load import _value
