@@ -1,5 +1,6 @@
 """Makes a finished run without running anything: every file of docs/reference/artefacts.md, small, consistent, seeded.
 
+    sys.path.insert(0, "tests/contract"); from synthetic_run import STAGES, make
     folder = make(tmp_path)                      # all seven stages
     folder = make(tmp_path, stages=STAGES[:3])   # curate, tokenize, mix
 
@@ -10,19 +11,15 @@ words. Documents, shards, counts, digests and the torrent agree with each other;
 import json
 import random
 import shutil
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from safetensors.numpy import save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from synthetic_text import Run, write_curate, write_json, write_tokenize
 
 from orfevre import artifact, ledger, metrics
 from orfevre.recipe import Recipe, from_table
@@ -41,19 +38,6 @@ PROXY_TOKENS = 1_000_000
 SAMPLE = "<script>alert('a sample is text')</script> & so on"
 
 
-@dataclass
-class Run:
-    """What the makers share: where, what, and the one source of chance."""
-
-    recipe: Recipe
-    root: Path
-    rng: random.Random
-    documents: int
-
-    def __truediv__(self, stage: str) -> Path:
-        return self.root / stage
-
-
 def make(folder: Path, stages: Sequence[str] = STAGES, documents: int = 40, wins: bool = True) -> Path:
     """Write the stages, in order, into `<folder>/<recipe name>/`; return that folder. `documents` is per source."""
     recipe = synthetic_recipe()
@@ -63,7 +47,7 @@ def make(folder: Path, stages: Sequence[str] = STAGES, documents: int = 40, wins
             fingerprint = ledger.fingerprint(stage, {}, _inputs(run, stage), recipe.seed)
             draft, attempts, _ = artifact.begin(run / stage, fingerprint)
             counts = _write_mix(run, draft, wins) if stage == "mix" else WRITERS[stage](run, draft)
-            _json(draft / "recipe.json", recipe.model_dump(mode="json"))
+            write_json(draft / "recipe.json", recipe.model_dump(mode="json"))
             artifact.finish(run / stage, _manifest(run, stage, number, counts, attempts))
     return run.root
 
@@ -106,104 +90,6 @@ def target_loss(losses: Mapping[str, float]) -> float:
     return sum(weight * losses[name] for name, weight in TARGET.items())
 
 
-def _words(rng: random.Random, count: int) -> str:
-    roots = ("gold", "silver", "ring", "stone", "fire", "tin", "lead", "copper", "assay", "weigh", "melt", "hammer")
-    return " ".join(rng.choice(roots) + rng.choice(["", "s", "ed", "ing"]) for _ in range(count))
-
-
-def _write_curate(run: Run, draft: Path) -> dict[str, int]:
-    (draft / "documents").mkdir()
-    (draft / "dropped").mkdir()
-    sources = {}
-    for number, source in enumerate(run.recipe.sources):
-        kept = _documents(run, source.name, run.documents * (number + 2) // 2)
-        dropped = _dropped(run, source.name, len(kept) * (number + 1) // 8)
-        pq.write_table(pa.Table.from_pylist(kept), draft / "documents" / f"{source.name}.parquet")
-        pq.write_table(pa.Table.from_pylist(dropped, _DROPPED), draft / "dropped" / f"{source.name}.parquet")
-        split = {
-            name: {"documents": len(rows), "bytes": sum(row["num_bytes"] for row in rows)}
-            for name in ("train", "validation")
-            if (rows := [row for row in kept if row["split"] == name])
-        }
-        kept_bytes = sum(row["num_bytes"] for row in kept)
-        sources[source.name] = {
-            "files": 3, "raw_bytes": kept_bytes + sum(row["num_bytes"] for row in dropped), "kept": len(kept),
-            "read": len(kept) + len(dropped), "kept_bytes": kept_bytes, **split,
-            "dropped": dict(Counter(row["reason"] for row in dropped)), "licence": source.licence,
-            "languages": dict(Counter(row["language"] for row in kept)), "language": source.language,
-        }  # fmt: skip
-    _json(draft / "stats.json", {"sources": sources})
-    totals = {key: sum(table[key] for table in sources.values()) for key in ("read", "kept")}
-    return totals | {"dropped": totals["read"] - totals["kept"]}
-
-
-_DROPPED = pa.schema(
-    [(name, pa.string()) for name in ("id", "source", "location", "reason", "detail")]
-    + [("num_bytes", pa.int64()), ("text", pa.string())]
-)
-
-
-def _documents(run: Run, source: str, count: int) -> list[dict[str, Any]]:
-    rows = []
-    for number in range(count):
-        text = f"{source} {number}: {_words(run.rng, run.rng.randint(30, 90))}"
-        digest = sha256(text.encode()).hexdigest()
-        rows.append({
-            "id": digest[:16], "source": source, "location": f"{{data}}/{source}.txt#{number + 1}", "text": text,
-            "language": run.recipe.source(source).language, "licence": run.recipe.source(source).licence,
-            "num_bytes": len(text.encode()), "sha256": digest, "group": digest[:16],
-            "split": "validation" if number % 10 == 0 else "train",
-        })  # fmt: skip
-    return sorted(rows, key=lambda row: row["id"])
-
-
-def _dropped(run: Run, source: str, count: int) -> list[dict[str, Any]]:
-    details = {"too_short": "120", "language": "de 0.93", "exact_duplicate": "0" * 16, "near_duplicate": "0" * 16,
-               "repeated_lines": "0.41", "broken_record": "line 3: not JSON"}  # fmt: skip
-    rows = []
-    for number in range(count):
-        text = f"dropped {source} {number} {_words(run.rng, 12)}"
-        reason = run.rng.choices(list(details), weights=[5, 2, 3, 8, 2, 1])[0]
-        rows.append({
-            "id": sha256(text.encode()).hexdigest()[:16], "source": source, "reason": reason,
-            "location": f"{{data}}/{source}.txt#d{number}", "detail": details[reason], "num_bytes": len(text),
-            "text": None if reason == "broken_record" else text,
-        })  # fmt: skip
-    return sorted(rows, key=lambda row: row["id"])
-
-
-def _write_tokenize(run: Run, draft: Path) -> dict[str, int]:
-    tables = {name: pq.read_table(run / "curate" / "documents" / f"{name}.parquet") for name in run.recipe.source_names}
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=run.recipe.tokenize.vocab_size, special_tokens=["<s>", "</s>", "<pad>"], show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    )  # fmt: skip
-    tokenizer.train_from_iterator((text for table in tables.values() for text in table["text"].to_pylist()), trainer)
-    tokenizer.save(str(draft / "tokenizer.json"))
-    sources = {
-        name: {split: _shard(draft, tokenizer, name, table, split) for split in ("train", "validation")}
-        for name, table in tables.items()
-    }
-    _json(draft / "index.json", {"vocab_size": tokenizer.get_vocab_size(), "dtype": "uint16", "bos": 0, "eos": 1,
-                                 "pad": 2, "sources": sources})  # fmt: skip
-    return {"tokens": sum(split["tokens"] for source in sources.values() for split in source.values())}
-
-
-def _shard(draft: Path, tokenizer: Tokenizer, name: str, table: pa.Table, split: str) -> dict[str, int]:
-    rows = [row for row in table.to_pylist() if row["split"] == split]
-    ids = [[0, *tokenizer.encode(row["text"]).ids, 1] for row in rows]
-    folder = draft / "shards" / name
-    folder.mkdir(parents=True, exist_ok=True)
-    np.concatenate(ids).astype("<u2").tofile(folder / f"{split}.bin")
-    np.save(folder / f"{split}.documents.npy", np.cumsum([0, *map(len, ids)]).astype(np.int64))
-    np.save(folder / f"{split}.bytes.npy", np.array([row["num_bytes"] for row in rows], np.int64))
-    (folder / f"{split}.ids.txt").write_text("".join(row["id"] + "\n" for row in rows))
-    return {"tokens": sum(map(len, ids)), "documents": len(rows), "bytes": sum(row["num_bytes"] for row in rows)}
-
-
 def _write_mix(run: Run, draft: Path, wins: bool) -> dict[str, int]:
     names = list(run.recipe.source_names)
     index = json.loads((run / "tokenize" / "index.json").read_text())["sources"]
@@ -225,11 +111,11 @@ def _write_mix(run: Run, draft: Path, wins: bool) -> dict[str, int]:
         for budget in (0.5, 2.0)
     ]
     design = [{key: row[key] for key in ("run", "kind", "weights", "seed")} for row in proxies]
-    _json(draft / "design.json", {"runs": design})
+    write_json(draft / "design.json", {"runs": design})
     for name, rows in (("proxies.jsonl", proxies), ("checks.jsonl", checks)):
         for row in rows:
             metrics.append(draft / name, row)
-    _json(draft / "mixture.json", _mixture(run, mixtures, proxies, checks))
+    write_json(draft / "mixture.json", _mixture(run, mixtures, proxies, checks))
     return {"proxies": len(proxies), "checks": len(checks)}
 
 
@@ -338,7 +224,7 @@ def _write_plan(run: Run, draft: Path) -> dict[str, int]:
     assumptions = ["40 % of peak is useful work (plan.farm.mfu)", "Rent 2.20 euros per GPU-hour, electricity included"]
     warnings = ["The price of the wrong mix was measured on proxies; at scale-up size it is an extrapolation"]
     farm = run.recipe.plan.farm.model_dump(mode="json") | {"peak_tflops": 989.0, "memory_gib": 80.0, "watts": 1300.0}
-    _json(
+    write_json(
         draft / "bill.json", {"farm": farm, "runs": runs, "assumptions": assumptions, "notes": [], "warnings": warnings}
     )
     (draft / "bill.md").write_text("# Bill\n")
@@ -385,10 +271,10 @@ def _write_train(run: Run, draft: Path) -> dict[str, int]:
     checkpoint.mkdir(parents=True)
     save_file(weights(model.model_dump()), checkpoint / "model.safetensors")
     save_file({"step": np.array([steps])}, checkpoint / "optimiser.safetensors")
-    _json(checkpoint / "state.json", {"step": steps})
-    _json(draft / "config.json", model.model_dump(mode="json"))
+    write_json(checkpoint / "state.json", {"step": steps})
+    write_json(draft / "config.json", model.model_dump(mode="json"))
     mixture = json.loads((run / "mix" / "mixture.json").read_text())
-    _json(draft / "summary.json", {
+    write_json(draft / "summary.json", {
         "steps": steps, "tokens": steps * per_step, "flops": 6.0 * 31_000 * steps * per_step, "final_loss": loss,
         "epochs": mixture["epochs"], "checkpoint": f"checkpoints/step-{steps}",
         "tokens_by_source": {name: int(share * steps * per_step) for name, share in mixture["weights"].items()},
@@ -430,7 +316,7 @@ def _write_evaluate(run: Run, draft: Path) -> dict[str, int]:
         {"prompt": "The ", "text": SAMPLE},
         {"prompt": "def ", "text": "melt(gold):\n    return gold + fire  # " + "long " * 30},
     ]
-    _json(draft / "scores.json", {
+    write_json(draft / "scores.json", {
         "confidence": 0.95, "sources": scores, "expert_load": load, "samples": samples,
         "target": {"bits_per_byte": target, "interval": [target - 0.018, target + 0.018]},
     })  # fmt: skip
@@ -447,14 +333,12 @@ def _write_release(run: Run, draft: Path) -> dict[str, int]:
     shutil.copy(checkpoint / "model.safetensors", folder)
     shutil.copy(run / "tokenize" / "tokenizer.json", folder)
     for file in ("config.json", "generation_config.json", "tokenizer_config.json"):
-        _json(folder / file, {"model_type": "mixtral"})
+        write_json(folder / file, {"model_type": "mixtral"})
     (folder / "README.md").write_text(f"# {name}\n")
     (folder / "LICENSE").write_text(f"{run.recipe.release.licence}\n")
     sums = [f"{sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(folder.iterdir())]
     (folder / "SHA256SUMS").write_text("".join(sums))
-    files = libtorrent.file_storage()
-    libtorrent.add_files(files, str(folder))
-    torrent = libtorrent.create_torrent(files)
+    torrent = libtorrent.create_torrent(libtorrent.list_files(str(folder)))
     libtorrent.set_piece_hashes(torrent, str(draft))
     data = libtorrent.bencode(torrent.generate())
     (draft / f"{name}.torrent").write_bytes(data)
@@ -463,7 +347,7 @@ def _write_release(run: Run, draft: Path) -> dict[str, int]:
     return {"files": len(sums) + 1}
 
 
-WRITERS = {"curate": _write_curate, "tokenize": _write_tokenize, "plan": _write_plan, "train": _write_train,
+WRITERS = {"curate": write_curate, "tokenize": write_tokenize, "plan": _write_plan, "train": _write_train,
            "evaluate": _write_evaluate, "release": _write_release}  # fmt: skip
 
 
@@ -485,7 +369,3 @@ def _manifest(run: Run, stage: str, number: int, counts: dict[str, int], attempt
         machine={"processor": "Example CPU", "cores": "8", "memory_gib": "31.2", "system": "Linux x86_64",
                  "python": "3.11.9"},
     )  # fmt: skip
-
-
-def _json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")

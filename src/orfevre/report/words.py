@@ -6,6 +6,7 @@ NONE = "—"
 NARROW = "\u202f"
 """Narrow no-break space: between a number and its unit, and between thousands."""
 
+_LARGE = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -32,7 +33,7 @@ def digits(number: float | None, significant: int = 3) -> str:
         return "0"
     if abs(number) < 1e-3:
         return _powers(number)
-    decimals = significant - 1 - int(f"{number:e}".split("e")[1])
+    decimals = significant - 1 - int(f"{number:.{significant - 1}e}".split("e")[1])
     return f"{number:,.{max(decimals, 0)}f}".replace(",", NARROW).replace("-", "−")
 
 
@@ -54,9 +55,7 @@ def large(number: float | None) -> str:
     """Parameters and tokens as they are spoken of: 46702792704 -> 46.7 billion; below a million in full."""
     if number is None or abs(number) < 1e6:
         return count(number)
-    for scale, name in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
-        if abs(number) >= 0.9995 * scale:
-            break
+    scale, name = next(step for step in _LARGE if abs(number) >= 0.9995 * step[0])
     return f"{digits(number / scale)}{NARROW}{name}"
 
 

@@ -126,7 +126,8 @@ def _token_table(tables: Mapping[str, Any], ratios: Mapping[str, float | None]) 
     rows = [
         (
             name, words.count(table["train"]["tokens"]),
-            words.share(table["train"]["tokens"] / in_all if in_all else None), words.count(table["validation"]["tokens"]), words.count(table["train"]["documents"]),
+            words.share(table["train"]["tokens"] / in_all if in_all else None),
+            words.count(table["validation"]["tokens"]), words.count(table["train"]["documents"]),
             words.amount(table["train"]["bytes"], "B"), words.digits(ratios[name]),
         )
         for name, table in tables.items()

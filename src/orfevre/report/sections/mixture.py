@@ -72,7 +72,7 @@ def trust(facts: Facts) -> Section:
     if surrogate["cross_validation"]:
         blocks.append(Plot(
             "surrogate", "Predicted against measured target loss",
-            f"{len(surrogate['cross_validation'])} proxies, and check runs of {words.listing(list(found['measured']))}.",
+            f"{len(surrogate['cross_validation'])} proxies; check runs of {words.listing(list(found['measured']))}.",
             partial(plots.predicted_measured, found),
             "Vertical bars are the prediction's interval; the check runs were predicted before they were made.",
         ))  # fmt: skip

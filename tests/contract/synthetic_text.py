@@ -1,0 +1,131 @@
+"""The half of a synthetic run that holds text: documents, drops, tokenizer and shards. See synthetic_run.py."""
+
+import json
+import random
+from collections import Counter
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from orfevre.recipe import Recipe
+
+
+@dataclass
+class Run:
+    """What the makers share: where, what, and the one source of chance."""
+
+    recipe: Recipe
+    root: Path
+    rng: random.Random
+    documents: int
+
+    def __truediv__(self, stage: str) -> Path:
+        return self.root / stage
+
+
+def _words(rng: random.Random, count: int) -> str:
+    roots = ("gold", "silver", "ring", "stone", "fire", "tin", "lead", "copper", "assay", "weigh", "melt", "hammer")
+    return " ".join(rng.choice(roots) + rng.choice(["", "s", "ed", "ing"]) for _ in range(count))
+
+
+def write_curate(run: Run, draft: Path) -> dict[str, int]:
+    (draft / "documents").mkdir()
+    (draft / "dropped").mkdir()
+    sources = {}
+    for number, source in enumerate(run.recipe.sources):
+        kept = _documents(run, source.name, run.documents * (number + 2) // 2)
+        dropped = _dropped(run, source.name, len(kept) * (number + 1) // 8)
+        pq.write_table(pa.Table.from_pylist(kept), draft / "documents" / f"{source.name}.parquet")
+        pq.write_table(pa.Table.from_pylist(dropped, _DROPPED), draft / "dropped" / f"{source.name}.parquet")
+        split = {
+            name: {"documents": len(rows), "bytes": sum(row["num_bytes"] for row in rows)}
+            for name in ("train", "validation")
+            if (rows := [row for row in kept if row["split"] == name])
+        }
+        kept_bytes = sum(row["num_bytes"] for row in kept)
+        sources[source.name] = {
+            "files": 3, "raw_bytes": kept_bytes + sum(row["num_bytes"] for row in dropped), "kept": len(kept),
+            "read": len(kept) + len(dropped), "kept_bytes": kept_bytes, **split,
+            "dropped": dict(Counter(row["reason"] for row in dropped)), "licence": source.licence,
+            "languages": dict(Counter(row["language"] for row in kept)), "language": source.language,
+        }  # fmt: skip
+    write_json(draft / "stats.json", {"sources": sources})
+    totals = {key: sum(table[key] for table in sources.values()) for key in ("read", "kept")}
+    return totals | {"dropped": totals["read"] - totals["kept"]}
+
+
+_DROPPED = pa.schema(
+    [(name, pa.string()) for name in ("id", "source", "location", "reason", "detail")]
+    + [("num_bytes", pa.int64()), ("text", pa.string())]
+)
+
+
+def _documents(run: Run, source: str, count: int) -> list[dict[str, Any]]:
+    rows = []
+    for number in range(count):
+        text = f"{source} {number}: {_words(run.rng, run.rng.randint(30, 90))}"
+        digest = sha256(text.encode()).hexdigest()
+        rows.append({
+            "id": digest[:16], "source": source, "location": f"{{data}}/{source}.txt#{number + 1}", "text": text,
+            "language": run.recipe.source(source).language, "licence": run.recipe.source(source).licence,
+            "num_bytes": len(text.encode()), "sha256": digest, "group": digest[:16],
+            "split": "validation" if number % 10 == 0 else "train",
+        })  # fmt: skip
+    return sorted(rows, key=lambda row: row["id"])
+
+
+def _dropped(run: Run, source: str, count: int) -> list[dict[str, Any]]:
+    details = {"too_short": "120", "language": "de 0.93", "exact_duplicate": "0" * 16, "near_duplicate": "0" * 16,
+               "repeated_lines": "0.41", "broken_record": "line 3: not JSON"}  # fmt: skip
+    rows = []
+    for number in range(count):
+        text = f"dropped {source} {number} {_words(run.rng, 12)}"
+        reason = run.rng.choices(list(details), weights=[5, 2, 3, 8, 2, 1])[0]
+        rows.append({
+            "id": sha256(text.encode()).hexdigest()[:16], "source": source, "reason": reason,
+            "location": f"{{data}}/{source}.txt#d{number}", "detail": details[reason], "num_bytes": len(text),
+            "text": None if reason == "broken_record" else text,
+        })  # fmt: skip
+    return sorted(rows, key=lambda row: row["id"])
+
+
+def write_tokenize(run: Run, draft: Path) -> dict[str, int]:
+    tables = {name: pq.read_table(run / "curate" / "documents" / f"{name}.parquet") for name in run.recipe.source_names}
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=run.recipe.tokenize.vocab_size, special_tokens=["<s>", "</s>", "<pad>"], show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )  # fmt: skip
+    tokenizer.train_from_iterator((text for table in tables.values() for text in table["text"].to_pylist()), trainer)
+    tokenizer.save(str(draft / "tokenizer.json"))
+    sources = {
+        name: {split: _shard(draft, tokenizer, name, table, split) for split in ("train", "validation")}
+        for name, table in tables.items()
+    }
+    write_json(draft / "index.json", {"vocab_size": tokenizer.get_vocab_size(), "dtype": "uint16", "bos": 0, "eos": 1,
+                                 "pad": 2, "sources": sources})  # fmt: skip
+    return {"tokens": sum(split["tokens"] for source in sources.values() for split in source.values())}
+
+
+def _shard(draft: Path, tokenizer: Tokenizer, name: str, table: pa.Table, split: str) -> dict[str, int]:
+    rows = [row for row in table.to_pylist() if row["split"] == split]
+    ids = [[0, *tokenizer.encode(row["text"]).ids, 1] for row in rows]
+    folder = draft / "shards" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    np.concatenate(ids).astype("<u2").tofile(folder / f"{split}.bin")
+    np.save(folder / f"{split}.documents.npy", np.cumsum([0, *map(len, ids)]).astype(np.int64))
+    np.save(folder / f"{split}.bytes.npy", np.array([row["num_bytes"] for row in rows], np.int64))
+    (folder / f"{split}.ids.txt").write_text("".join(row["id"] + "\n" for row in rows))
+    return {"tokens": sum(map(len, ids)), "documents": len(rows), "bytes": sum(row["num_bytes"] for row in rows)}
+
+
+def write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
