@@ -33,7 +33,7 @@ def read_parquet(file: BinaryIO, path: str, column: str) -> Iterator[Item]:
 
 
 def _require_text(schema: Any, path: str, column: str) -> None:
-    import pyarrow.types as types
+    from pyarrow import types
 
     if column not in schema.names:
         raise InputError(f"{path}: no column {column!r}; set text_field to one of {', '.join(schema.names)}")

@@ -8,19 +8,19 @@ CHUNK_BYTES = 64 * 2**10
 """Compressed bytes read at once; even at the best ratio of gzip (1032) that stays under 68 MB."""
 
 
-class DamagedStream(Exception):
+class DamagedStreamError(Exception):
     """The compressed stream ends early or is corrupt; what came before was good."""
 
 
 def chunks(file: BinaryIO, path: str) -> Iterator[bytes]:
-    """The file's bytes, decompressed if `path` ends in .gz or .zst. Raises DamagedStream after the last good bytes."""
+    """The file's bytes, decompressed if `path` ends in .gz or .zst. Raises DamagedStreamError after the good ones."""
     if path.endswith((".gz", ".zst")):
         return _decompressed(file, _gzip if path.endswith(".gz") else _zstd)
     return iter(lambda: file.read(2**20), b"")
 
 
 def lines(file: BinaryIO, path: str, max_bytes: int) -> Iterator[bytes | int]:
-    """Lines without their newline; of a line above `max_bytes` only its length. Raises DamagedStream."""
+    """Lines without their newline; of a line above `max_bytes` only its length. Raises DamagedStreamError."""
     held: list[bytes] = []
     length = 0
     for chunk in chunks(file, path):
@@ -56,11 +56,11 @@ def _decompressed(file: BinaryIO, decompressor: Any) -> Iterator[bytes]:
             try:
                 yield current.decompress(data)
             except Exception as error:  # zlib.error, zstandard.ZstdError
-                raise DamagedStream(f"corrupt near compressed byte {position}: {error}") from None
+                raise DamagedStreamError(f"corrupt near compressed byte {position}: {error}") from None
             data, current = (current.unused_data, None) if current.eof else (b"", current)
         position += len(raw)
     if current is not None:
-        raise DamagedStream(f"the compressed stream ends early, at byte {position}")
+        raise DamagedStreamError(f"the compressed stream ends early, at byte {position}")
 
 
 def _gzip() -> Any:

@@ -20,29 +20,34 @@ def read_jsonl(file: BinaryIO, path: str, field: str) -> Iterator[Item]:
                 yield _broken(number, f"{line} bytes in one line, more than {MAX_LINE_BYTES}", line)
             else:
                 yield _record(number, line, field)
-    except compressed.DamagedStream as error:
+    except compressed.DamagedStreamError as error:
         yield Broken(0, "unreadable", f"after line {number}: {error}")
 
 
 def _record(number: int, line: bytes, field: str) -> Item:
-    if not line.strip():
-        return _broken(number, "blank line", len(line))
     try:
-        table = json.loads(line.decode("utf-8-sig"), strict=False, parse_constant=_refuse)
+        return Record(number, _text(line, field))
     except UnicodeDecodeError as error:
         return _broken(number, f"not UTF-8: {error.reason} at byte {error.start}", len(line))
     except json.JSONDecodeError as error:
         return _broken(number, f"not JSON: {error.msg} at character {error.pos + 1}", len(line))
-    except (ValueError, RecursionError) as error:  # NaN, a number of too many digits, nesting too deep
-        return _broken(number, f"not JSON: {error}", len(line))
+    except (ValueError, RecursionError) as error:  # NaN, a number of too many digits, nesting too deep, no text
+        return _broken(number, str(error), len(line))
+
+
+def _text(line: bytes, field: str) -> str:
+    """The text of one line. Raises ValueError with the cause."""
+    if not line.strip():
+        raise ValueError("blank line")
+    table = json.loads(line.decode("utf-8-sig"), strict=False, parse_constant=_refuse)
     if not isinstance(table, dict):
-        return _broken(number, f"not an object but {_kind(table)}", len(line))
+        raise ValueError(f"not an object but {_kind(table)}")
     if field not in table:
-        return _broken(number, f"no field {field!r}", len(line))
+        raise ValueError(f"no field {field!r}")
     text = table[field]
     if not isinstance(text, str):
-        return _broken(number, f"field {field!r} is {_kind(text)}, not a string", len(line))
-    return Record(number, text)
+        raise ValueError(f"field {field!r} is {_kind(text)}, not a string")
+    return text
 
 
 def _broken(number: int, cause: str, num_bytes: int) -> Broken:
@@ -50,7 +55,7 @@ def _broken(number: int, cause: str, num_bytes: int) -> Broken:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
+    raise ValueError(f"not JSON: {constant} is no JSON number")
 
 
 def _kind(value: Any) -> str:

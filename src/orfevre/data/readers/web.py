@@ -41,16 +41,34 @@ def read_warc(file: BinaryIO) -> Iterator[Item]:
 def _response(number: int, record: Any) -> Item | None:
     """The page of a response; None when it is no HTML."""
     where = f"record at byte {record.stream_pos}"
+    block = record.reader.read(MAX_PAGE_BYTES + 1)
     try:
-        record.parse_http(auto_decode="all")
-        if record.http_headers is None or (record.http_content_type or "").lower() not in _HTML_TYPES:
-            return None
-        data = record.reader.read(MAX_PAGE_BYTES + 1)
-    except Exception as error:  # a response whose HTTP cannot be parsed or decoded; the next may be whole
-        return Broken(number, "broken_record", f"{where}: {type(error).__name__}: {error}")
-    if not data:
-        return Record(number, "")
-    return _page(number, data, record.http_charset)
+        content_type, charset, data = _http(block)
+    except Exception as error:  # HTTP that cannot be parsed or decoded; the next response may be whole
+        return Broken(number, "broken_record", f"{where}: {type(error).__name__}: {error}", len(block))
+    if content_type not in _HTML_TYPES:
+        return None
+    if len(block) > MAX_PAGE_BYTES:
+        return Broken(number, "too_long", f"{where}: page of more than {MAX_PAGE_BYTES} bytes", len(block))
+    return _page(number, data, charset) if data else Record(number, "")
+
+
+def _http(block: bytes) -> tuple[str, str | None, bytes]:
+    """Content type, charset and body. Some crawlers keep `Transfer-Encoding: chunked` on bodies already joined."""
+    from fastwarc.warc import WarcRecord, WarcRecordType
+
+    for decode in ("all", "content"):
+        record = WarcRecord()
+        record.record_type = WarcRecordType.response
+        record.is_http = True
+        record.set_bytes_content(block)
+        try:
+            record.parse_http(auto_decode=decode)
+            return (record.http_content_type or "").lower(), record.http_charset, record.reader.read()
+        except OSError:
+            if decode == "content":
+                raise
+    raise AssertionError("unreachable")
 
 
 def _page(number: int, data: bytes, charset: str | None) -> Item:
@@ -60,7 +78,7 @@ def _page(number: int, data: bytes, charset: str | None) -> Item:
     if len(data) > MAX_PAGE_BYTES:
         return Broken(number, "too_long", f"page of more than {MAX_PAGE_BYTES} bytes", len(data))
     try:
-        page = bytes_to_str(data, charset or detect_encoding(data, from_html_meta=True), errors="replace")
+        page = bytes_to_str(data, charset or detect_encoding(data, from_html_meta=True) or "utf-8", errors="replace")
         return Record(number, extract_plain_text(page, main_content=True, alt_texts=False))
     except Exception as error:  # whatever the parser makes of bytes from the web must not end the run
         return Broken(number, "broken_record", f"not readable as HTML: {type(error).__name__}: {error}", len(data))
