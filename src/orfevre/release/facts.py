@@ -1,0 +1,135 @@
+"""Everything the model card states, read from the artefacts and their manifests: nothing is typed in by hand."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orfevre import artifact, ledger
+from orfevre.data.shards import Index, read_index
+from orfevre.errors import RecipeError
+from orfevre.ledger import Manifest
+from orfevre.model import count
+from orfevre.recipe import Model, Recipe, Release
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """One row of the data table."""
+
+    name: str
+    description: str
+    licence: str
+    language: str
+    read: int
+    kept: int
+    dropped: Mapping[str, int]
+    """Documents by reason."""
+    documents: int
+    """Documents in the training split."""
+    tokens: int
+    """Distinct training tokens held."""
+    trained_tokens: int
+    """Tokens that training read."""
+    share: float
+    """Weight in the mixture."""
+    epochs: float
+
+
+@dataclass(frozen=True)
+class Facts:
+    name: str
+    release: Release
+    model: Model
+    """vocab_size filled in."""
+    parameters: count.Parameters
+    index: Index
+    sources: tuple[SourceFacts, ...]
+    mixture: Mapping[str, Any]
+    bill: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    scores: Mapping[str, Any]
+    manifests: Mapping[str, Manifest]
+    """By stage, in order."""
+    totals: ledger.Totals
+    """Over all of `manifests`."""
+    sequence_length: int
+    dtype: str
+
+    @property
+    def trained_on(self) -> str:
+        """UTC date on which training ended."""
+        return self.manifests["train"].created[:10]
+
+    @property
+    def licences(self) -> dict[str, list[str]]:
+        """Names of the sources under each licence."""
+        found: dict[str, list[str]] = {}
+        for source in self.sources:
+            found.setdefault(source.licence, []).append(source.name)
+        return dict(sorted(found.items()))
+
+
+def gather(recipe: Recipe, inputs: Mapping[str, Path]) -> Facts:
+    """Read every input artefact. Raises WorkFolderError for one that is not finished."""
+    manifests = {stage: artifact.require(folder) for stage, folder in inputs.items()}
+    stats = _read(inputs["curate"] / "stats.json")["sources"]
+    index = read_index(inputs["tokenize"])
+    mixture, summary = _read(inputs["mix"] / "mixture.json"), _read(inputs["train"] / "summary.json")
+    model = Model.model_validate(_read(inputs["train"] / "config.json"))
+    return Facts(
+        name=model_name(recipe),
+        release=recipe.release,
+        model=model,
+        parameters=count.parameters(model, model.vocab_size),
+        index=index,
+        sources=_sources(recipe, stats, index, mixture, summary),
+        mixture=mixture,
+        bill=_read(inputs["plan"] / "bill.json"),
+        summary=summary,
+        scores=_read(inputs["evaluate"] / "scores.json"),
+        manifests=manifests,
+        totals=ledger.total(manifests.values()),
+        sequence_length=recipe.train.sequence_length,
+        dtype=recipe.train.dtype,
+    )
+
+
+def model_name(recipe: Recipe) -> str:
+    """Name of the published folder. Raises RecipeError for one that cannot be a folder's."""
+    name = recipe.release.model_name or recipe.name
+    if not name[0].isalnum() or not all(letter.isalnum() or letter in "._-" for letter in name) or len(name) > 96:
+        raise RecipeError(
+            f"release.model_name = {name!r}: it names a folder, so write it with letters, digits, '.', '_' and '-'"
+        )
+    return name
+
+
+def _sources(
+    recipe: Recipe, stats: Mapping[str, Any], index: Index, mixture: Mapping[str, Any], summary: Mapping[str, Any]
+) -> tuple[SourceFacts, ...]:
+    rows = []
+    for source in recipe.sources:
+        curated, held = stats[source.name], index.sources[source.name].train
+        rows.append(
+            SourceFacts(
+                name=source.name,
+                description=source.description,
+                licence=source.licence,
+                language=source.language,
+                read=curated["read"],
+                kept=curated["kept"],
+                dropped=curated["dropped"],
+                documents=held.documents,
+                tokens=held.tokens,
+                trained_tokens=summary["tokens_by_source"].get(source.name, 0),
+                share=mixture["weights"].get(source.name, 0.0),
+                epochs=summary["epochs"].get(source.name, 0.0),
+            )
+        )
+    return tuple(rows)
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
