@@ -95,6 +95,16 @@ def energy(kwh: float | None) -> str:
     return NONE if kwh is None else amount(1e3 * kwh, "Wh")
 
 
+def memory(gib: float | None) -> str:
+    """GiB, or the smaller binary unit that keeps a digit before the point."""
+    if gib is None:
+        return NONE
+    for scale, unit in ((1.0, "GiB"), (2.0**-10, "MiB")):
+        if abs(gib) >= 0.9995 * scale:
+            return f"{digits(gib / scale)}{NARROW}{unit}"
+    return f"{digits(gib * 2**20)}{NARROW}KiB"
+
+
 def mass(kilograms: float | None) -> str:
     if kilograms is None:
         return NONE

@@ -28,7 +28,8 @@ for (const width of widths) {
   frame.srcdoc = document.getElementById("page").textContent;
   frame.onload = () => {
     const inside = frame.contentDocument;
-    found[width] = [inside.body.scrollWidth, inside.documentElement.scrollWidth, inside.querySelectorAll("section").length];
+    const sections = inside.querySelectorAll("section").length;
+    found[width] = [inside.body.scrollWidth, inside.documentElement.scrollWidth, sections];
     if (Object.keys(found).length === widths.length) document.body.textContent = "FOUND" + JSON.stringify(found);
   };
   document.body.append(frame);

@@ -42,7 +42,7 @@ def drops(sources: Mapping[str, Mapping[str, object]], reasons: Sequence[str], n
         handles.append(
             axes.barh(
                 range(len(values)), values, left=left, height=0.66, label=words.reason(reason),
-                color=drawing.SERIES[number % 8], hatch=drawing.HATCHES[number % 8] or None,
+                color=drawing.SERIES[number % 8], hatch=drawing.HATCHES[(number + number // 8) % 8] or None,
                 edgecolor=drawing.PAPER, linewidth=0.8,
             )
         )  # fmt: skip

@@ -160,7 +160,9 @@ def price(mixture: Mapping[str, Any], narrow: bool) -> Figure:
     axes = drawn.add_subplot()
     found, tokens = mixture["price"], mixture["scale"]["tokens"]
     budgets = [budget for budget in found["budgets"] if budget["losses"]]
-    if tokens not in [budget["tokens"] for budget in budgets]:
+    if single := [budget["tokens"] for budget in budgets if budget["budget"] == 1]:
+        tokens = single[0]
+    else:
         budgets = [*budgets, {"tokens": tokens, "losses": mixture["measured"]["natural"]["runs"]}]
     budgets = sorted(budgets, key=lambda budget: budget["tokens"])
     means = [sum(budget["losses"]) / len(budget["losses"]) for budget in budgets]

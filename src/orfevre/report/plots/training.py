@@ -49,10 +49,10 @@ def _validation(axes: Axes, rows: Sequence[Mapping[str, Any]]) -> None:
     for number, name in enumerate(rows[-1]["validation"]):
         points = [(row["step"], row["validation"][name]) for row in rows if name in row["validation"]]
         axes.plot(
-            *zip(*points, strict=True), marker=drawing.MARKERS[number % 8], color=drawing.SERIES[number % 8],
-            markersize=5, linewidth=1.2, label=name,
+            *zip(*points, strict=True), color=drawing.SERIES[number % 8],
+            marker=drawing.MARKERS[(number + number // 8) % 8], markersize=5, linewidth=1.2, label=name,
         )  # fmt: skip
-    axes.set_title("validation loss, bits per byte")
+    axes.set_title("validation loss by source, bits per byte")
 
 
 def _thin(values: Sequence[float]) -> NDArray[np.float64]:

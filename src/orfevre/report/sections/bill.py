@@ -18,6 +18,8 @@ def bill(facts: Facts) -> Section:
     blocks.append(_table(found["runs"], "Memory of one accelerator", _MEMORY))
     if any(run.get("wrong_mix") for run in found["runs"]):
         blocks.append(_table(found["runs"], "What the natural mixture would add for the same loss", _WRONG))
+        texts = dict.fromkeys((run.get("wrong_mix") or {}).get("text") or "" for run in found["runs"])
+        blocks += [Text(words.sentence(text)) for text in texts if text]
     if found["warnings"]:
         blocks.append(Items("Warnings", found["warnings"], "warning"))
     if found.get("notes"):
@@ -33,24 +35,19 @@ Line = tuple[str, Callable[[dict[str, Any]], str]]
 def _table(runs: list[dict[str, Any]], caption: str, lines: list[Line]) -> Table:
     """A column a run, a row a figure: two runs are read side by side, on a phone too."""
     rows = [(label, *(write(run) for run in runs)) for label, write in lines]
-    return Table(caption, ("", *(run["name"] for run in runs)), rows)
+    return Table(caption, ("figure", *(run["name"] for run in runs)), rows)
 
 
-def _gib(part: str) -> Callable[[dict[str, Any]], str]:
-    return lambda run: (
-        words.amount(run["memory_gib"][part], "GiB") if run["memory_gib"][part] is not None else words.NONE
-    )
+def _memory(part: str) -> Callable[[dict[str, Any]], str]:
+    return lambda run: words.memory(run["memory_gib"][part])
 
 
 def _wrong(key: str, write: Callable[[float | None], str]) -> Callable[[dict[str, Any]], str]:
-    def cell(run: dict[str, Any]) -> str:
-        wrong = run.get("wrong_mix") or {}
-        if wrong.get(key) is None:
-            return words.NONE
-        spread = wrong.get("interval" if key == "compute_ratio" else f"{key}_interval")
-        return write(wrong[key]) + (f" ({words.between(spread, write)})" if spread else "")
+    return lambda run: write((run.get("wrong_mix") or {}).get(key))
 
-    return cell
+
+def _spread(key: str, write: Callable[[float | None], str]) -> Callable[[dict[str, Any]], str]:
+    return lambda run: words.between((run.get("wrong_mix") or {}).get(key), write)
 
 
 _RUN: list[Line] = [
@@ -68,12 +65,14 @@ _COST: list[Line] = [
     ("carbon dioxide", lambda run: words.mass(run["co2_kg"])),
 ]
 _MEMORY: list[Line] = [
-    *((part, _gib(part)) for part in ("weights", "gradients", "optimiser", "activations", "total", "available")),
+    *((part, _memory(part)) for part in ("weights", "gradients", "optimiser", "activations", "total", "available")),
     ("fits", lambda run: "yes" if run["fits"] else "no"),
 ]
 _WRONG: list[Line] = [
     ("compute, all told", _wrong("compute_ratio", words.times)),
-    ("accelerator time", _wrong("gpu_hours", words.gpu_hours)),
-    ("cost", _wrong("euros", words.euros)),
-    ("in words", lambda run: (run.get("wrong_mix") or {}).get("text") or words.NONE),
+    ("interval", _spread("interval", words.times)),
+    ("more accelerator time", _wrong("gpu_hours", words.gpu_hours)),
+    ("interval", _spread("gpu_hours_interval", words.gpu_hours)),
+    ("more cost", _wrong("euros", words.euros)),
+    ("interval", _spread("euros_interval", words.euros)),
 ]

@@ -27,8 +27,7 @@ def timeline(facts: Facts) -> Section:
         rows.append((
             stage, manifest.created[:16].replace("T", " "), words.count(manifest.attempts),
             words.duration(manifest.wall_seconds), words.energy(manifest.energy_kwh), words.scientific(manifest.flops),
-            words.amount(manifest.peak_memory_mib, "MiB") if manifest.peak_memory_mib < 1000
-            else words.amount(manifest.peak_memory_mib / 1024, "GiB"),
+            words.memory(manifest.peak_memory_mib / 1024),
         ))  # fmt: skip
     summed = total(made.values())
     sums = (
