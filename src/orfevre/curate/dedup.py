@@ -103,7 +103,7 @@ def _join_band(members: Ints, bands: Bands, band: int, rules: Dedup, groups: Gro
 
 
 def _pairs(members: Ints, edges: NDArray[np.intp]) -> Iterator[Ints]:
-    """Candidate pairs int64 `[2, n]` of one band, in blocks: all of a bucket, of a huge one those with its first MAX_PIVOTS."""
+    """Candidate pairs int64 `[2, n]` of one band, in blocks: all of a bucket; of a huge one, those with its first."""
     held: list[Ints] = []
     num_held = 0
     sizes = np.diff(edges)
