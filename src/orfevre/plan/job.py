@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from orfevre.errors import RecipeError
-from orfevre.recipe import Model, Recipe
+from orfevre.recipe import Farm, Model, Recipe
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,10 @@ class Job:
     sequence_length: int
     batch_sequences: int | None
     """None where the recipe leaves it open."""
+
+    def devices(self, farm: Farm) -> int:
+        """Accelerators that can work at once: each takes whole sequences of a step."""
+        return farm.count if self.batch_sequences is None else min(farm.count, self.batch_sequences)
 
 
 def jobs(recipe: Recipe, vocab_size: int) -> list[Job]:

@@ -32,37 +32,35 @@ def assumptions(recipe: Recipe, usable_memory: float) -> tuple[str, ...]:
     )
 
 
-def notes(run: RunBill) -> list[str]:
-    """Facts about one run: the AI Act's thresholds, and how long it is for its size."""
+def notes(job: Job, run: RunBill, farm: Farm) -> list[str]:
+    """Facts about one run: the AI Act's thresholds, how long it is for its size, how much of the farm it fills."""
     per_parameter = run.tokens / run.active_parameters
+    fewer = [
+        f"{run.name}: a step has {job.batch_sequences} sequences, so it fills {job.devices(farm)} of the farm's "
+        f"{farm.count:,} accelerators; hours and memory are for those."
+    ]
     return [
         f"{run.name}: {run.flops:.2g} FLOP, {_threshold(run.flops)}",
         f"{run.name}: {per_parameter:.3g} tokens for each active parameter; about {COMPUTE_OPTIMAL_TOKENS} spend "
         "training compute best (arXiv 2203.15556, dense models), more makes a better model to serve.",
+        *(fewer if job.devices(farm) < farm.count else []),
     ]
 
 
-def warnings(job: Job, run: RunBill, farm: Farm) -> list[str]:
-    """What would stop or waste the run."""
-    found = []
-    if not run.fits:
-        found.append(
-            f"{run.name} does not fit: {run.memory_gib.total:.1f} GiB needed on each {farm.gpu}, "
-            f"{run.memory_gib.available:.1f} available. Raise plan.farm.count or take one with more memory."
-        )
-    if job.batch_sequences is not None and job.batch_sequences < farm.count:
-        found.append(
-            f"{run.name}: train.batch_sequences = {job.batch_sequences} is fewer than plan.farm.count = "
-            f"{farm.count}; accelerators without a sequence stand idle, and the hours are too low. Raise the batch "
-            "or lower the count."
-        )
-    return found
+def warnings(run: RunBill, farm: Farm) -> list[str]:
+    """What would stop the run."""
+    if run.fits:
+        return []
+    return [
+        f"{run.name} does not fit: {run.memory_gib.total:.1f} GiB needed on each {farm.gpu}, "
+        f"{run.memory_gib.available:.1f} available. Raise plan.farm.count or take one with more memory."
+    ]
 
 
 def epochs(
     job: Job, sources: Sequence[Source], weights: Mapping[str, float], tokens_by_source: Mapping[str, int]
 ) -> list[str]:
-    """A warning for each source that the run would read more often than the recipe allows."""
+    """A line for each source that the run would read more often than the recipe allows."""
     found = []
     for source in sources:
         wanted, held = weights.get(source.name, 0.0) * job.tokens, tokens_by_source.get(source.name, 0)
@@ -73,6 +71,16 @@ def epochs(
                 f"max_epochs is {source.max_epochs:g}). Find more of it, or train on fewer tokens."
             )
     return found
+
+
+def text_to_find(job: Job, sources: Sequence[Source], tokens_by_source: Mapping[str, int]) -> str:
+    """A larger run is priced before its text is gathered: how much of it is here."""
+    held = sum(tokens_by_source.get(source.name, 0) for source in sources)
+    readable = sum(tokens_by_source.get(source.name, 0) * source.max_epochs for source in sources)
+    return (
+        f"{job.name}: reads {job.tokens:,} tokens; the sources hold {held:,}, which may be read as "
+        f"{readable:,.0f} (max_epochs). {'It needs more text.' if readable < job.tokens else 'That is enough.'}"
+    )
 
 
 def _threshold(flops: float) -> str:

@@ -39,12 +39,13 @@ def price(
     hourly, cost = hourly_price(farm, gpu)
     work = jobs(recipe, vocab_size)
     runs = tuple(_run_bill(job, recipe, gpu, hourly, mixture) for job in work)
-    warnings = [line for job, run in zip(work, runs, strict=True) for line in notices.warnings(job, run, farm)]
+    warnings = [line for run in runs for line in notices.warnings(run, farm)]
+    notes = [line for job, run in zip(work, runs, strict=True) for line in notices.notes(job, run, farm)]
     if not (farm.rent_euros_per_hour or farm.buy_euros):
         warnings.append("The euros are electricity alone: plan.farm has neither rent_euros_per_hour nor buy_euros.")
     if mixture is not None and tokens_by_source is not None:
-        for job in work:
-            warnings += notices.epochs(job, recipe.sources, mixture["weights"], tokens_by_source)
+        warnings += notices.epochs(work[0], recipe.sources, mixture["weights"], tokens_by_source)
+        notes += [notices.text_to_find(job, recipe.sources, tokens_by_source) for job in work[1:]]
     return Bill(
         farm=FarmBill(
             gpu=gpu.name,
@@ -61,7 +62,7 @@ def price(
         ),
         runs=runs,
         assumptions=notices.assumptions(recipe, USABLE_MEMORY),
-        notes=tuple(line for run in runs for line in notices.notes(run)),
+        notes=tuple(notes),
         warnings=tuple(warnings),
     )
 
@@ -104,7 +105,7 @@ def _run_bill(job: Job, recipe: Recipe, gpu: Accelerator, hourly: float, mixture
         flops_per_token=flops_per_token,
         flops=flops,
         gpu_hours=gpu_hours,
-        hours=gpu_hours / farm.count,
+        hours=gpu_hours / job.devices(farm),
         euros=euros,
         kwh=kwh,
         co2_kg=kwh * farm.co2_grams_per_kwh / 1000,
@@ -115,7 +116,7 @@ def _run_bill(job: Job, recipe: Recipe, gpu: Accelerator, hourly: float, mixture
 
 
 def _memory(job: Job, farm: Farm, gpu: Accelerator) -> MemoryBill:
-    bytes_ = count.memory(job.model, job.vocab_size, job.sequence_length, num_devices=farm.count)
+    bytes_ = count.memory(job.model, job.vocab_size, job.sequence_length, num_devices=job.devices(farm))
     return MemoryBill(
         weights=bytes_.weights / 2**30,
         gradients=bytes_.gradients / 2**30,

@@ -8,9 +8,9 @@ Resumes  not at all: it takes a moment, and both files are written aside and ren
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from orfevre import console
+from orfevre.data.shards import read_index
 from orfevre.ledger import Tally
 from orfevre.recipe import Recipe
 
@@ -20,23 +20,19 @@ from .price import price
 
 def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     """Price the recipe's run and its scale-up. Raises RecipeError for a farm that cannot be priced."""
-    index = _read(inputs["tokenize"] / "index.json")
-    mixture = _read(inputs["mix"] / "mixture.json")
+    index = read_index(inputs["tokenize"])
+    mixture = json.loads((inputs["mix"] / "mixture.json").read_text(encoding="utf-8"))
     bill = price(
         recipe,
-        max(recipe.model.vocab_size, index["vocab_size"]),
+        max(recipe.model.vocab_size, index.vocab_size),
         mixture=mixture,
-        tokens_by_source={name: splits["train"]["tokens"] for name, splits in index["sources"].items()},
+        tokens_by_source={name: splits.train.tokens for name, splits in index.sources.items()},
     )
     for line in bill.warnings:
         console.warn(line)
     _write(out / "bill.json", bill.model_dump_json(indent=1) + "\n")
     _write(out / "bill.md", words.render(bill))
     return Tally(counts={"runs": len(bill.runs), "warnings": len(bill.warnings)})
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _write(path: Path, text: str) -> None:

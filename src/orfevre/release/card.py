@@ -16,6 +16,7 @@ HUB_LICENCES = (
 """Licences that the hub knows by their SPDX name in lower case; any other is `other`, with its name."""
 
 PARAMETER_BINS = (
+    (1e6, "less than 1 million, below the form's smallest bin"),
     (500e6, "1 to 500 million"),
     (5e9, "500 million to 5 billion"),
     (15e9, "5 to 15 billion"),
@@ -104,7 +105,7 @@ def _world() -> jinja2.Environment:
     )
     filters = (
         markdown.text, markdown.fenced, markdown.yaml, markdown.whole, markdown.figure, markdown.fixed,
-        markdown.percent, markdown.span, markdown.shares, markdown.duration,
+        markdown.percent, markdown.span, markdown.shares, markdown.duration, markdown.scientific, markdown.between,
     )  # fmt: skip
     world.filters.update({function.__name__: function for function in filters})
     return world

@@ -1,6 +1,7 @@
 """Everything the model card states, read from the artefacts and their manifests: nothing is typed in by hand."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +100,10 @@ def gather(recipe: Recipe, inputs: Mapping[str, Path]) -> Facts:
 def model_name(recipe: Recipe) -> str:
     """Name of the published folder. Raises RecipeError for one that cannot be a folder's."""
     name = recipe.release.model_name or recipe.name
-    if not name[0].isalnum() or not all(letter.isalnum() or letter in "._-" for letter in name) or len(name) > 96:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}", name):
         raise RecipeError(
-            f"release.model_name = {name!r}: it names a folder, so write it with letters, digits, '.', '_' and '-'"
+            f"release.model_name = {name!r}: it names a folder, so write it with letters, digits, '.', '_' and '-', "
+            "a letter or digit first, at most 96"
         )
     return name
 

@@ -28,13 +28,18 @@ def whole(amount: int) -> str:
     return f"{amount:,}"
 
 
-def figure(amount: float | None, digits: int = 3) -> str:
-    """Significant digits, thousands set apart; `unknown` for None."""
+def figure(amount: float | None) -> str:
+    """Three significant digits, thousands set apart; `unknown` for None."""
     if amount is None:
         return "unknown"
     if amount == 0:
         return "0"
-    return f"{float(f'{amount:.{digits}g}'):,.10g}" if 1e-3 <= abs(amount) < 1e7 else f"{amount:.{digits}g}"
+    return f"{float(f'{amount:.3g}'):,.10g}" if 1e-3 <= abs(amount) < 1e7 else f"{amount:.3g}"
+
+
+def scientific(amount: float) -> str:
+    """Two significant digits, as the AI Act's forms ask: 5.0e+12."""
+    return f"{amount:.1e}"
 
 
 def fixed(amount: float | None) -> str:
@@ -49,6 +54,11 @@ def percent(share: float) -> str:
 def span(ends: Sequence[float | None] | None) -> str:
     """`1.2345 to 1.3456`, or nothing."""
     return "" if ends is None else " to ".join(fixed(end) for end in ends)
+
+
+def between(ends: Sequence[float | None] | None) -> str:
+    """` (1.2 to 1.5)`, or nothing."""
+    return "" if ends is None else f" ({' to '.join(figure(end) for end in ends)})"
 
 
 def shares(ends: Sequence[float]) -> str:

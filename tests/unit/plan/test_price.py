@@ -41,7 +41,7 @@ def test_hours_euros_and_energy_by_hand():
     gpu_hours = flops / (100e12 * 0.5) / 3600 * 1.2
     assert run.flops == pytest.approx(flops)
     assert run.gpu_hours == pytest.approx(gpu_hours)
-    assert run.hours == pytest.approx(gpu_hours / 10)
+    assert run.hours == pytest.approx(gpu_hours / 10)  # a step has 16 sequences, enough for ten
     assert run.euros == pytest.approx(3 * gpu_hours)
     assert run.kwh == pytest.approx(gpu_hours * 0.5 * 1.5)
     assert run.co2_kg == pytest.approx(run.kwh * 0.1)
@@ -105,8 +105,17 @@ def test_what_does_not_fit_is_a_warning():
     assert any("scale-up does not fit" in line for line in bill.warnings)
 
 
-def test_batch_smaller_than_the_farm_is_a_warning():
-    assert any("batch_sequences" in line for line in estimate(recipe(Farm(count=1000, buy_euros=1))).warnings)
+def test_a_run_fills_no_more_accelerators_than_it_has_sequences():
+    large, small = (estimate(recipe(Farm(count=count, buy_euros=1))) for count in (1000, 16))
+    assert large.runs == small.runs  # 16 sequences a step
+    assert any("fills 16 of the farm's 1,000" in line for line in large.notes)
+    assert not any("fills" in line for line in small.notes)
+
+
+def test_a_scale_up_says_how_much_text_it_needs():
+    plan = Plan(scale_up=ScaleUp(model=MIXTRAL, tokens=10**12))
+    bill = price(recipe(plan=plan), 32_000, mixture=mixture(), tokens_by_source={"books": 10**9})
+    assert any("1,000,000,000, which may be read as 4,000,000,000" in line for line in bill.notes)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orfevre.plan import stage as plan_stage
 from orfevre.recipe import Recipe
 from orfevre.release import card, facts, markdown
 
@@ -64,7 +65,7 @@ def test_the_ledger_is_in_the_card(known: facts.Facts):
     assert "estimate: machine.watts = 65 x wall time" in text
     assert "| books | 15 | 12 | 1 | 2 |" in text  # near_duplicate, too_short
     assert "MIT \\| own: code" in text
-    assert "2.1e+13 FLOP, proxies" in text and "| 5e+12 FLOP; below 1e23" in text.replace("5.0e", "5e")
+    assert "2.1e+13 FLOP, proxies" in text and "| 5.0e+12 FLOP; below 1e23" in text
 
 
 def test_samples_cannot_leave_their_block(known: facts.Facts):
@@ -79,6 +80,16 @@ def test_a_mixture_without_a_natural_measurement_still_makes_a_card(
 ):
     change(inputs["mix"] / "mixture.json", lambda table: table["measured"]["natural"].update(interval=[None, None]))
     assert "unknown to unknown" in card.render(facts.gather(recipe, inputs))
+
+
+def test_the_price_of_the_wrong_mix_is_the_bills(
+    recipe: Recipe, inputs: dict[str, Path], change: Callable[[Path, Callable[[dict], None]], None]
+):
+    assert "times the compute" not in card.render(facts.gather(recipe, inputs))  # no ratio could be had
+    known = {"compute_ratio": 1.5, "interval": [1.2, None]}
+    change(inputs["mix"] / "mixture.json", lambda table: table["price"].update(known))
+    plan_stage.run(recipe, inputs, inputs["plan"])
+    assert "would take 1.5 times the compute (1.2 to unknown)" in card.render(facts.gather(recipe, inputs))
 
 
 def test_licence_note_names_every_licence(known: facts.Facts):
