@@ -52,6 +52,11 @@ class Checkpoints:
         found = self._all()
         return found[-1] if found else None
 
+    def newest_step(self) -> int:
+        """Steps that training would go on from; 0 when there is no checkpoint."""
+        newest = self.newest()
+        return int(newest.name.removeprefix("step-")) if newest else 0
+
     def save(self, model: Transformer, optimiser: torch.optim.Optimizer, progress: Progress) -> Path:
         target = self.folder / f"step-{progress.step}"
         save(target, model, optimiser, progress)

@@ -1,0 +1,103 @@
+"""Causality, the key-value cache, sampling, and an initialisation that the seed decides."""
+
+import pytest
+import torch
+
+from orfevre import recipe
+from orfevre.engine.build import build, resolve
+from orfevre.errors import RecipeError, UserError
+from orfevre.model.attention import KeyValueCache
+from orfevre.model.generate import generate
+from orfevre.model.transformer import Transformer
+
+SHAPE = recipe.Model(
+    hidden_size=32, num_layers=3, num_heads=4, num_kv_heads=2, ffn_size=32, num_experts=4, context_length=24
+)
+
+
+@pytest.fixture
+def model() -> Transformer:
+    made = build(SHAPE, 50, seed=1)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.mul_(5)
+    return made.eval()
+
+
+def test_no_position_sees_a_later_one(model: Transformer) -> None:
+    ids = torch.randint(50, (1, 20), generator=torch.Generator().manual_seed(0))
+    changed = ids.clone()
+    changed[0, 12:] = (ids[0, 12:] + 1) % 50
+    with torch.no_grad():
+        before, after = model(ids), model(changed)
+    torch.testing.assert_close(before[:, :12], after[:, :12])
+    assert not torch.allclose(before[:, 12:], after[:, 12:])
+
+
+@pytest.mark.parametrize("pieces", [[20], [1] * 20, [7, 1, 12], [3, 9, 8]])
+def test_the_cache_gives_what_recomputation_gives(model: Transformer, pieces: list[int]) -> None:
+    ids = torch.randint(50, (2, 20), generator=torch.Generator().manual_seed(0))
+    caches = [KeyValueCache(20) for _ in model.blocks]
+    with torch.no_grad():
+        cached = torch.cat([model(piece, caches) for piece in ids.split(pieces, dim=1)], dim=1)
+        torch.testing.assert_close(cached, model(ids), atol=1e-4, rtol=1e-4)
+
+
+def test_greedy_generation_equals_recomputation_without_a_cache(model: Transformer) -> None:
+    ids = [1, 2, 3]
+    for _ in range(10):
+        ids.append(int(model(torch.tensor([ids]))[0, -1].argmax()))
+    assert list(generate(model, [1, 2, 3], max_new_tokens=10, temperature=0)) == ids[3:]
+
+
+def test_sampling_is_decided_by_the_seed_and_kept_within_top_k_and_top_p(model: Transformer) -> None:
+    def sample(**options: float) -> list[int]:
+        return list(generate(model, [1], max_new_tokens=15, **options))  # type: ignore[arg-type]
+
+    greedy = sample(temperature=0)
+    assert sample(seed=4) == sample(seed=4)
+    assert sample(seed=4) != sample(seed=5)
+    assert sample(top_k=1, seed=4) == greedy
+    assert sample(top_p=0.0, seed=4) == greedy
+
+
+def test_generation_stops_at_eos_and_at_the_end_of_the_context(model: Transformer) -> None:
+    greedy = list(generate(model, [1], max_new_tokens=100, temperature=0))
+    assert len(greedy) == 23
+    stopped = list(generate(model, [1], max_new_tokens=100, temperature=0, eos=greedy[4]))
+    assert stopped == greedy[: greedy.index(greedy[4]) + 1]
+
+
+@pytest.mark.parametrize("ids", [[], list(range(24))])
+def test_a_prompt_that_does_not_fit_is_refused(model: Transformer, ids: list[int]) -> None:
+    with pytest.raises(UserError, match="prompt"):
+        next(generate(model, ids, max_new_tokens=1))
+
+
+def test_the_seed_decides_the_weights_and_the_global_generator_does_not() -> None:
+    first, second = build(SHAPE, 50, seed=1), build(SHAPE, 50, seed=1)
+    other = build(SHAPE, 50, seed=2)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    assert not torch.equal(first.embedding.weight, other.embedding.weight)
+
+
+def test_initial_scale_is_the_documented_one() -> None:
+    model = build(recipe.Model(), 1000, seed=1)
+    assert model.embedding.weight.std().item() == pytest.approx(0.02, rel=0.02)
+    assert model.blocks[0].moe.w2.std().item() == pytest.approx(0.02 / 12**0.5, rel=0.02)  # type: ignore[union-attr]
+
+
+def test_the_vocabulary_is_the_tokenizers_unless_the_recipe_asks_for_more() -> None:
+    assert resolve(SHAPE, 50).vocab_size == 50
+    assert resolve(SHAPE.model_copy(update={"vocab_size": 64}), 50).vocab_size == 64
+    with pytest.raises(RecipeError, match="vocab_size"):
+        resolve(SHAPE.model_copy(update={"vocab_size": 40}), 50)
+
+
+def test_parameters_agree_with_the_count_made_without_torch() -> None:
+    from orfevre.model import count
+
+    for tied in (False, True):
+        shape = SHAPE.model_copy(update={"tie_embeddings": tied})
+        model = build(shape, 50, seed=1)
+        assert sum(parameter.numel() for parameter in model.parameters()) == count.parameters(shape, 50).total
