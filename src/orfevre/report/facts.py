@@ -54,7 +54,7 @@ def gather(run_folder: Path) -> Facts:
         return metrics.read(run_folder / stage / name) if stage in found else []
 
     return Facts(
-        name=run_folder.resolve().name,
+        name=next((manifest.run for manifest in found.values()), run_folder.resolve().name),
         manifests=found,
         recipes={stage: _json(run_folder / stage / "recipe.json") for stage in found},
         stats=table("curate", "stats.json"),

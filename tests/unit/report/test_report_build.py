@@ -148,7 +148,7 @@ def test_a_page_is_replaced_and_plots_of_stages_that_are_gone_are_removed(run: P
 def test_a_mixture_that_does_not_win_is_said_not_to_win(tmp_path: Path) -> None:
     folder = synthetic_run.make(tmp_path, synthetic_run.STAGES[:4], documents=12, wins=False)
     words = "".join(Page(write(folder).read_text(encoding="utf-8")).text)
-    assert "The chosen mixture does not win" in words
+    assert "The chosen mixture does not win beyond doubt" in words
     assert "cannot be told from natural" in words
     assert "no figure" in words
 

@@ -93,7 +93,7 @@ def predicted_measured(mixture: Mapping[str, Any], narrow: bool) -> Figure:
             truth["target"], guess["target"], drawing.MIXTURE_MARKER[kind], color=colour, markersize=7,
             markeredgecolor=drawing.PAPER, label=f"{kind}, check run",
         )  # fmt: skip
-        ends += [truth["target"], guess["target"]]
+        ends += [truth["target"], *truth["interval"], *guess["interval"]]
     margin = 0.06 * (max(ends) - min(ends)) or 0.01
     low, high = min(ends) - margin, max(ends) + margin
     axes.plot([low, high], [low, high], color=drawing.INK, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
@@ -206,7 +206,7 @@ def _reach(axes: Axes, found: Mapping[str, Any], tokens: int, chosen: float) -> 
     axes.plot(tokens * ratio, chosen, "|", color=drawing.INK, markersize=13, markeredgewidth=1.6)
     axes.annotate(
         f"{words.times(ratio)} the compute" + (", extrapolated" if found["extrapolated"] else ""),
-        (tokens * ratio, chosen), xytext=(0, -11), textcoords="offset points", ha="center", va="top",
+        (tokens * ratio, chosen), xytext=(3, 8), textcoords="offset points", ha="left", va="bottom",
         color=drawing.INK, fontsize=8.5,
     )  # fmt: skip
     axes.margins(x=0.12, y=0.2)

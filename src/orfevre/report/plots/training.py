@@ -65,12 +65,13 @@ def _thin(values: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _running_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of the surrounding 5 %, narrower at the ends."""
+    """Mean of the surrounding 5 %; narrower at the start, where the loss falls fast, one-sided at the end."""
     half = max(1, len(values) // 40)
     total = np.concatenate([[0.0], np.cumsum(values)])
     centre = np.arange(len(values))
-    reach = np.minimum(np.minimum(half, centre), len(values) - 1 - centre)
-    mean: NDArray[np.float64] = (total[centre + reach + 1] - total[centre - reach]) / (2 * reach + 1)
+    before = np.minimum(half, centre)
+    after = np.minimum(before, len(values) - 1 - centre)
+    mean: NDArray[np.float64] = (total[centre + after + 1] - total[centre - before]) / (before + after + 1)
     return mean
 
 

@@ -14,6 +14,9 @@ def bill(facts: Facts) -> Section:
         return Section(head.id, head.title, head.short, missing="plan")
     farm = found["farm"]
     lead = f"Priced on {words.count(farm['count'])} × {farm['gpu']}, before the oven is lit."
+    if farm.get("euros_per_gpu_hour") is not None:
+        what = f", {farm['cost']}" if farm.get("cost") else ""
+        lead += f" An hour of one costs {words.euros(farm['euros_per_gpu_hour'])}{what}."
     blocks: list[Block] = [Text(lead), _table(found["runs"], "The run", _RUN), _table(found["runs"], "Cost", _COST)]
     blocks.append(_table(found["runs"], "Memory of one accelerator", _MEMORY))
     if any(run.get("wrong_mix") for run in found["runs"]):

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from orfevre.report import words
 from orfevre.report.blocks import Card, Cards, Link, Text
 from orfevre.report.facts import Facts
+
+BASELINES = ("natural", "uniform")
 
 
 @dataclass(frozen=True)
@@ -33,29 +36,38 @@ def _title(facts: Facts) -> str:
         return "The mixture has not been chosen yet"
     if facts.mixture["verdict"]["wins"]:
         return "The chosen mixture wins"
-    return "The chosen mixture does not win"
+    if lost := [kind for kind in BASELINES if _interval(facts.mixture, kind)[1] < 0]:
+        return f"The chosen mixture loses to {words.listing(lost)}"
+    return "The chosen mixture does not win beyond doubt"
 
 
 def _lead(facts: Facts) -> str:
     """The verdict in full: by how much against each baseline, and whether the interval leaves a doubt."""
     if facts.mixture is None:
         return "The mix stage has not finished, so there is no verdict to report."
-    against = [compared(facts.mixture, kind) for kind in ("natural", "uniform")]
-    return f"{words.sentence(facts.mixture['verdict']['text'])} Measured in check runs, it {words.listing(against)}."
+    against = [compared(facts.mixture, kind) for kind in BASELINES]
+    spread = f"{words.share(facts.mixture['confidence'], 0)} intervals"
+    return f"Measured in check runs, it {words.listing(against)} {facts.mixture['unit']} of target loss ({spread})."
+
+
+def _interval(mixture: Mapping[str, Any], kind: str) -> tuple[float, float]:
+    """Of the gain over a baseline; an end that could not be had decides nothing."""
+    low, high = (mixture["verdict"].get(f"against_{kind}") or {}).get("interval") or (None, None)
+    return (-inf if low is None else low, inf if high is None else high)
 
 
 def compared(mixture: Mapping[str, Any], kind: str) -> str:
-    """`beats natural by 0.0312 bits per byte (90 % interval 0.0252 to 0.0372)`, or that they cannot be told apart."""
+    """`beats natural by 0.0312 (0.0252 to 0.0372)`, or that they cannot be told apart."""
     found = mixture["verdict"].get(f"against_{kind}") or {}
-    gain, interval = found.get("gain"), found.get("interval")
-    if gain is None or interval is None:
+    gain, spread = found.get("gain"), words.between(found.get("interval"))
+    if gain is None:
         return f"was not compared with {kind}"
-    spread = f"{words.share(mixture['confidence'], 0)} interval {words.between(interval)}"
-    if interval[0] is not None and interval[0] > 0:
-        return f"beats {kind} by {words.loss(gain)} {mixture['unit']} ({spread})"
-    if interval[1] is not None and interval[1] < 0:
-        return f"loses to {kind} by {words.loss(-gain)} {mixture['unit']} ({spread})"
-    return f"cannot be told from {kind} (gain {words.loss(gain, signed=True)} {mixture['unit']}, {spread})"
+    low, high = _interval(mixture, kind)
+    if low > 0:
+        return f"beats {kind} by {words.loss(gain)} ({spread})"
+    if high < 0:
+        return f"loses to {kind} by {words.loss(-gain)} ({spread})"
+    return f"cannot be told from {kind}, with a gain of {words.loss(gain, signed=True)} ({spread})"
 
 
 def _gain(facts: Facts) -> Card:
@@ -65,8 +77,10 @@ def _gain(facts: Facts) -> Card:
     found = facts.mixture["verdict"]["against_natural"]
     baseline = facts.mixture["measured"]["natural"]["target"]
     part = f", {words.share(found['gain'] / baseline)} of {words.loss(baseline)}" if found["gain"] is not None else ""
-    tone = "good" if facts.mixture["verdict"]["wins"] else "bad"
-    return Card(label, words.loss(found["gain"], signed=True), f"{facts.mixture['unit']}{part}", tone)
+    low, high = _interval(facts.mixture, "natural")
+    tone = "good" if low > 0 else "bad" if high < 0 else ""
+    doubt = "" if tone else "; the interval includes zero"
+    return Card(label, words.loss(found["gain"], signed=True), f"{facts.mixture['unit']}{part}{doubt}", tone)
 
 
 def _price(facts: Facts) -> Card:

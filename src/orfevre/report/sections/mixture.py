@@ -93,6 +93,7 @@ def check(facts: Facts) -> Section:
     means = [f"{kind} {words.loss(found['measured'][kind]['target'])}" for kind in KINDS if kind in found["measured"]]
     blocks: list[Block] = [
         Text(f"Were the predictions right? Fresh runs with other seeds, target loss in {found['unit']}."),
+        Text(words.sentence(found["verdict"]["text"]), "note"),
         Plot("check", "Check runs beside their predictions", f"Measured means: {words.listing(means)}.",
              partial(plots.checks, found)),
         _check_table(found),
@@ -120,7 +121,8 @@ def _check_table(found: Mapping[str, Any]) -> Table:
 
 def _seed_table(found: Mapping[str, Any], checks: list[dict[str, Any]]) -> Table:
     rows = []
-    for row in checks:
+    order = [*KINDS, "budget"]
+    for row in sorted(checks, key=lambda row: (order.index(row["kind"]), row.get("budget") or 1, row["seed"])):
         target = sum(weight * row["losses"][name] for name, weight in found["target"].items())
         rows.append((
             row["run"], row["kind"], words.count(row["tokens"]), _budget(row.get("budget")), str(row["seed"]),
