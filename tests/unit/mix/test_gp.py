@@ -1,0 +1,67 @@
+"""The Gaussian process: gradients against finite differences, closed forms against refits and textbook algebra."""
+
+import numpy as np
+import pytest
+
+from orfevre.mix import gp
+
+RNG = np.random.default_rng(3)
+X = RNG.standard_normal((14, 3))
+Y = np.sin(X[:, 0]) + 0.5 * X[:, 1] + 0.05 * RNG.standard_normal(14)
+
+
+def central(function, place, step=1e-5):
+    unit = np.eye(len(place)) * step
+    return np.array([(function(place + move) - function(place - move)) / (2 * step) for move in unit])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_likelihood_gradient_is_the_finite_difference(seed):
+    theta = np.random.default_rng(seed).normal([0.5, 0.5, 0.5, 0.0, -1.5], 0.5)
+    y = (Y - Y.mean()) / Y.std()
+    squares = (X[:, None] - X[None]) ** 2
+    _, gradient = gp.objective(theta, X, y, squares)
+    expected = central(lambda place: gp.objective(place, X, y, squares)[0], theta)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_mean_gradient_is_the_finite_difference():
+    process = gp.fit(X, Y)
+    for place in RNG.standard_normal((5, 3)):
+        expected = central(lambda p: process.mean(p[None])[0], place)
+        np.testing.assert_allclose(process.mean_gradient(place), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_posterior_is_the_textbook_formula():
+    process = gp.fit(X, Y)
+    places = RNG.standard_normal((6, 3))
+    inverse = np.linalg.inv(gp.kernel_matrix(process.theta, X))
+    cross = gp.kernel(process.theta, places, X)
+    y = (Y - process.centre) / process.scale
+    np.testing.assert_allclose(process.mean(places), process.centre + process.scale * cross @ inverse @ y, rtol=1e-7)
+    expected = process.scale**2 * (gp.kernel(process.theta, places, places) - cross @ inverse @ cross.T)
+    np.testing.assert_allclose(process.covariance(places), expected, atol=1e-7)
+    np.testing.assert_allclose(process.variance(places), np.diag(expected), atol=1e-7)
+
+
+@pytest.mark.parametrize("groups", [[[n] for n in range(14)], [[0, 5, 9], [1], [2, 3], [4, 6, 7, 8], [10, 11, 12, 13]]])
+def test_leave_out_equals_conditioning_on_the_others(groups):
+    process = gp.fit(X, Y)
+    mean, variance = process.leave_out(groups)
+    for group in groups:
+        others = np.setdiff1d(np.arange(14), group)
+        without = gp.condition(X[others], Y[others], process.theta, process.centre, process.scale)
+        np.testing.assert_allclose(mean[group], without.mean(X[group]), rtol=1e-6)
+        noise = process.noise**2 + process.scale**2 * gp.JITTER
+        np.testing.assert_allclose(variance[group], without.variance(X[group]) + noise, rtol=1e-5)
+
+
+def test_repeats_reveal_the_noise():
+    x = np.repeat(np.linspace(-1, 1, 10)[:, None], 4, axis=0)
+    y = x[:, 0] ** 2 + 0.1 * np.random.default_rng(0).standard_normal(40)
+    assert 0.07 < gp.fit(x, y).noise < 0.14
+
+
+def test_equal_observations_do_not_break_the_fit():
+    process = gp.fit(X, np.full(14, 2.5))
+    np.testing.assert_allclose(process.mean(X), 2.5)
