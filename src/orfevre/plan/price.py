@@ -1,8 +1,10 @@
 """The bill of a training run: hours, euros, energy and memory, from the recipe and, once measured, the mixture."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from orfevre.data import tokenizer
 from orfevre.errors import RecipeError
 from orfevre.model import count
 from orfevre.recipe import Farm, Recipe
@@ -18,8 +20,14 @@ USABLE_MEMORY = 0.9
 
 
 def estimate(recipe: Recipe) -> Bill:
-    """The bill before anything has run: vocabulary as the recipe has it, no mixture. Raises RecipeError."""
-    return price(recipe, recipe.model.vocab_size or recipe.tokenize.vocab_size)
+    """The bill before anything has run, without a mixture; vocabulary as the recipe or its tokenizer file has it.
+
+    Raises RecipeError for a farm that cannot be priced, InputError for a tokenizer file that cannot be read.
+    """
+    vocab_size = recipe.model.vocab_size
+    if not vocab_size and recipe.tokenize.file:
+        vocab_size = tokenizer.load(Path(recipe.tokenize.file)).vocab_size
+    return price(recipe, vocab_size or recipe.tokenize.vocab_size)
 
 
 def price(

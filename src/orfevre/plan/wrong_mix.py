@@ -40,6 +40,4 @@ def _words(mixture: Mapping[str, Any]) -> str:
         f"Measured at proxy scale ({scale['parameters']:,} parameters, {scale['tokens']:,} tokens a run) and "
         "assumed to carry over to this run, which nobody has measured."
     )
-    if found.get("extrapolated"):
-        text += " It lies outside the budgets that were run."
     return f"{text} {found['text']}".strip()

@@ -35,6 +35,16 @@ TOKEN_BINS = (
 """Of the AI Act's public summary of training content, for text."""
 
 
+MONTH_SECONDS = 30 * 24 * 3600
+TIME_BINS = (
+    (1 * MONTH_SECONDS, "less than 1 month"),
+    (3 * MONTH_SECONDS, "1 to 3 months"),
+    (6 * MONTH_SECONDS, "3 to 6 months"),
+    (float("inf"), "more than 6 months"),
+)
+"""Of the Model Documentation Form."""
+
+
 def render(facts: Facts) -> str:
     """The model card in Markdown."""
     return _world().get_template(TEMPLATES[0]).render(**_names(facts)).rstrip() + "\n"
@@ -81,6 +91,7 @@ def _names(facts: Facts) -> dict[str, Any]:
         "front_matter": front_matter(facts),
         "parameter_bin": _bin(facts.parameters.total, PARAMETER_BINS),
         "token_bin": _bin(trained, TOKEN_BINS),
+        "time_bin": _bin(facts.manifests["train"].wall_seconds, TIME_BINS),
         "reasons": sorted({reason for source in facts.sources for reason in source.dropped}),
         "methods": sorted({made.energy_method for made in facts.manifests.values()}),
         "machines": _distinct([made.machine for made in facts.manifests.values()]),

@@ -1,17 +1,19 @@
 """Bills by arithmetic done by hand, farms that cannot be priced, and what a bill says."""
 
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orfevre.errors import RecipeError
+from orfevre.data import tokenizer
+from orfevre.errors import InputError, RecipeError
 from orfevre.model import count
 from orfevre.plan import accelerators, words
 from orfevre.plan.bill import Bill
 from orfevre.plan.price import USABLE_MEMORY, estimate, price
-from orfevre.recipe import Farm, Mix, Model, Plan, Recipe, ScaleUp, Source, Train
+from orfevre.recipe import Farm, Mix, Model, Plan, Recipe, ScaleUp, Source, Tokenize, Train
 
 MIXTRAL = Model(
     hidden_size=4096, num_layers=32, num_heads=32, num_kv_heads=8, ffn_size=14336, vocab_size=32_000
@@ -68,6 +70,15 @@ def test_vocabulary_is_the_models_or_the_tokenizers():
     assert estimate(recipe()).runs[0].parameters == count.parameters(Model(), 32_000).total
     fixed = recipe(model=Model(vocab_size=40_000))
     assert estimate(fixed).runs[0].parameters == count.parameters(Model(), 40_000).total
+
+
+def test_vocabulary_of_a_given_tokenizer_is_read(tmp_path: Path):
+    made = tokenizer.train([["one two three " * 50]], 300)
+    made.save(tmp_path / "tokenizer.json")
+    given = recipe(tokenize=Tokenize(file=str(tmp_path / "tokenizer.json")))
+    assert estimate(given).runs[0].parameters == count.parameters(Model(), made.vocab_size).total
+    with pytest.raises(InputError, match=r"absent\.json"):
+        estimate(recipe(tokenize=Tokenize(file=str(tmp_path / "absent.json"))))
 
 
 def test_unknown_gpu_names_the_nearest_and_what_to_give():

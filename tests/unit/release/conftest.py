@@ -140,5 +140,5 @@ def _manifest(stage: str, number: int) -> Manifest:
         fingerprint="f", depends={}, inputs={}, outputs={}, seed=1, counts={}, notes={}, attempts=1,
         wall_seconds=10.0 * number, flops=1e12 * number, energy_kwh=0.001 * number,
         energy_method="estimate: machine.watts = 65 x wall time", peak_memory_mib=512.0,
-        machine={"processor": "A | CPU", "cores": "2", "memory_gib": "24.0"},
+        machine={"processor": "A | CPU", "cores": "2", "memory_gib": "24.0", "python": "3.11.2"},
     )  # fmt: skip

@@ -65,7 +65,7 @@ def test_the_ledger_is_in_the_card(known: facts.Facts):
     assert "estimate: machine.watts = 65 x wall time" in text
     assert "| books | 15 | 12 | 1 | 2 |" in text  # near_duplicate, too_short
     assert "MIT \\| own: code" in text
-    assert "2.1e+13 FLOP, proxies" in text and "| 5.0e+12 FLOP; below 1e23" in text
+    assert "2.1e+13 FLOP, proxies" in text and "| 1.0e+12 FLOP; below 1e23" in text
 
 
 def test_samples_cannot_leave_their_block(known: facts.Facts):
