@@ -152,7 +152,7 @@ def test_a_mixture_that_loses_is_said_to_lose(tmp_path: Path) -> None:
     folder = synthetic_run.make(tmp_path, synthetic_run.STAGES[:3], documents=12, wins=False)
     words = "".join(Page(write(folder).read_text(encoding="utf-8")).text)
     assert "The chosen mixture loses to uniform" in words
-    assert "cannot be told from natural" in words
+    assert "cannot be told from the natural mixture" in words
     assert "no figure" in words
 
 

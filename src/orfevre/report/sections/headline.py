@@ -57,17 +57,17 @@ def _interval(mixture: Mapping[str, Any], kind: str) -> tuple[float, float]:
 
 
 def compared(mixture: Mapping[str, Any], kind: str) -> str:
-    """`beats natural by 0.0312 (0.0252 to 0.0372)`, or that they cannot be told apart."""
+    """`beats the natural mixture by 0.0312 (0.0252 to 0.0372)`, or that they cannot be told apart."""
     found = mixture["verdict"].get(f"against_{kind}") or {}
     gain, spread = found.get("gain"), words.between(found.get("interval"))
     if gain is None:
-        return f"was not compared with {kind}"
+        return f"was not compared with the {kind} mixture"
     low, high = _interval(mixture, kind)
     if low > 0:
-        return f"beats {kind} by {words.loss(gain)} ({spread})"
+        return f"beats the {kind} mixture by {words.loss(gain)} ({spread})"
     if high < 0:
-        return f"loses to {kind} by {words.loss(-gain)} ({spread})"
-    return f"cannot be told from {kind}, with a gain of {words.loss(gain, signed=True)} ({spread})"
+        return f"loses to the {kind} mixture by {words.loss(-gain)} ({spread})"
+    return f"cannot be told from the {kind} mixture, with a gain of {words.loss(gain, signed=True)} ({spread})"
 
 
 def _gain(facts: Facts) -> Card:
