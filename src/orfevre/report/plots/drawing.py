@@ -78,18 +78,24 @@ def figure(narrow: bool, height: float) -> Figure:
 
 def rows_axes(axes: Axes, names: Sequence[str]) -> None:
     """Horizontal rows from top to bottom, one a name: ticks in ink, no lines across."""
-    axes.set_yticks(range(len(names)), names, color=INK)
+    wide = axes.get_figure(root=True).get_figwidth() > NARROW  # type: ignore[union-attr]
+    axes.set_yticks(range(len(names)), [shortened(name, 28 if wide else 14) for name in names], color=INK)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
     axes.spines["left"].set_visible(False)
 
 
+def shortened(name: str, limit: int) -> str:
+    """A name of up to 64 letters would leave no room for the bars; the table beside the plot has it whole."""
+    return name if len(name) <= limit else name[: limit - 1] + "…"
+
+
 def legend(drawn: Figure, narrow: bool, handles: Sequence[Any] | None = None, columns: int = 0) -> None:
     """Above the plot, left; two columns on a phone."""
     if handles is None:
         handles = [handle for axes in drawn.axes for handle in axes.get_legend_handles_labels()[0]]
-    labels = [str(handle.get_label()) for handle in handles]
+    labels = [shortened(str(handle.get_label()), 26) for handle in handles]
     place: Literal["outside upper left"] = "outside upper left"
     drawn.legend(list(handles), labels, loc=place, ncols=2 if narrow else columns or min(len(handles), 5))
 

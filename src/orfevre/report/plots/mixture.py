@@ -120,7 +120,7 @@ def slices(mixture: Mapping[str, Any], narrow: bool) -> Figure:
             axes.axvline(
                 at[name], color=drawing.MIXTURE[kind], linewidth=1.2, linestyle="-" if kind == "chosen" else ":"
             )
-        axes.set_title(name)
+        axes.set_title(drawing.shortened(name, 20))
         axes.xaxis.set_major_formatter(lambda value, _: words.share(value, 0))
         axes.locator_params(axis="x", nbins=3)
         axes.locator_params(axis="y", nbins=5)

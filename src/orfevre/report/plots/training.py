@@ -29,7 +29,8 @@ def curves(rows: Sequence[Mapping[str, Any]], narrow: bool) -> Figure:
     panels = drawn.subplots(len(ratios), 1, sharex=True, height_ratios=ratios)
     steps, losses = _thin([row["step"] for row in train]), _thin([row["loss"] for row in train])
     panels[0].plot(steps, losses, color=drawing.MIXTURE["chosen"], linewidth=0.8, alpha=0.45)
-    panels[0].plot(steps, _running_mean(losses), color=drawing.MIXTURE["chosen"], linewidth=1.8)
+    marker = "o" if len(steps) < 3 else ""  # a line of one point is not seen
+    panels[0].plot(steps, _running_mean(losses), color=drawing.MIXTURE["chosen"], linewidth=1.8, marker=marker)
     panels[0].set_title("training loss, nats per token")
     panels[0].set_ylim(top=float(np.quantile(losses, 0.98)) * 1.08, bottom=float(losses.min()) * 0.96)
     if valid:
@@ -39,6 +40,7 @@ def curves(rows: Sequence[Mapping[str, Any]], narrow: bool) -> Figure:
     panels[-1].set_title("learning rate")
     panels[-1].set_ylim(bottom=0)
     panels[-1].locator_params(axis="y", nbins=3)
+    panels[-1].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     panels[-1].set_xlabel("step")
     panels[-1].xaxis.set_major_formatter(lambda value, _: words.count(value))
     panels[-1].locator_params(axis="x", nbins=4 if narrow else 8)
@@ -85,7 +87,7 @@ def expert_load(load: Mapping[str, Sequence[Sequence[float]]], narrow: bool) -> 
     grid = drawn.subplots(rows, columns, squeeze=False)
     for axes, name in zip(grid.flat, names, strict=False):
         _load_map(axes, np.asarray(load[name], dtype=np.float64))
-        axes.set_title(name)
+        axes.set_title(drawing.shortened(name, 40))
         axes.set_xticks(range(experts) if experts <= 16 else range(0, experts, ceil(experts / 8)))
         axes.set_yticks(range(layers) if layers <= 12 else range(0, layers, ceil(layers / 8)))
         axes.set(xlim=(-0.5, experts - 0.5), ylim=(layers - 0.5, -0.5))
