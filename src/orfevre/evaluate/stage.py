@@ -61,19 +61,22 @@ def summarise(recipe: Recipe, scores: Mapping[str, scoring.SourceScore]) -> dict
         means[name] = bootstrap.bits_per_byte(scored.nats, scored.num_bytes)
         sources[name] = {
             "bits_per_byte": means[name],
-            "interval": bootstrap.interval(draws[name], config.confidence),
+            "interval": bootstrap.interval(draws[name], config.confidence, len(scored.nats) - 1),
             "documents": len(scored.nats),
             "bytes": sum(scored.num_bytes),
             "tokens": scored.tokens,
         }
     target = {name: weight for name, weight in recipe.mix.target.items() if weight > 0}
-    target_draws = np.sum([weight * draws[name] for name, weight in target.items()], axis=0)
+    parts = [weight * draws[name] for name, weight in target.items()]
+    freedom = bootstrap.combined_freedom(
+        [float(np.var(part)) for part in parts], [len(scores[name].nats) - 1 for name in target]
+    )
     return {
         "confidence": config.confidence,
         "sources": sources,
         "target": {
             "bits_per_byte": sum(weight * means[name] for name, weight in target.items()),
-            "interval": bootstrap.interval(target_draws, config.confidence),
+            "interval": bootstrap.interval(np.sum(parts, axis=0), config.confidence, freedom),
         },
         "expert_load": {name: scored.expert_load for name, scored in scores.items()},
     }

@@ -15,22 +15,22 @@ def population(generator: np.random.Generator, size: int) -> tuple[np.ndarray, n
     return num_bytes * generator.gamma(20, 0.1, size) * math.log(2), num_bytes
 
 
-@pytest.mark.parametrize(("num_documents", "least"), [(30, 0.84), (100, 0.88)])
+@pytest.mark.parametrize(("num_documents", "least"), [(10, 0.88), (60, 0.90)])
 def test_the_interval_covers_the_truth_about_as_often_as_it_says(num_documents: int, least: float) -> None:
-    """1000 experiments at 95 %: 0.95 is what it says, `least` what a percentile interval of skewed text must reach."""
+    """500 experiments at 95 %: 0.95 is what it says, `least` what it must reach for documents of such uneven length."""
     generator = np.random.default_rng(7)
     truth, covered = 2.0, 0
-    for _ in range(1000):
+    for _ in range(500):
         nats, num_bytes = population(generator, num_documents)
-        low, high = bootstrap.interval(bootstrap.resampled(nats, num_bytes, 400, generator), 0.95)
+        low, high = bootstrap.interval(bootstrap.resampled(nats, num_bytes, 400, generator), 0.95, num_documents - 1)
         covered += low <= truth <= high
-    assert least <= covered / 1000 <= 0.97
+    assert least <= covered / 500 <= 0.98
 
 
 def test_it_agrees_with_scipy() -> None:
     generator = np.random.default_rng(3)
     nats, num_bytes = population(generator, 80)
-    ours = bootstrap.interval(bootstrap.resampled(nats, num_bytes, 20_000, generator), 0.9)
+    ours = bootstrap.interval(bootstrap.resampled(nats, num_bytes, 20_000, generator), 0.9, 1e9)
 
     def ratio(nats: np.ndarray, num_bytes: np.ndarray, axis: int = -1) -> np.ndarray:
         return nats.sum(axis) / math.log(2) / num_bytes.sum(axis)
@@ -70,9 +70,31 @@ def test_chunks_change_nothing_but_memory(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_wider_confidence_is_a_wider_interval() -> None:
     nats, num_bytes = population(np.random.default_rng(1), 50)
     draws = bootstrap.resampled(nats, num_bytes, 1000, np.random.default_rng(5))
-    (low90, high90), (low99, high99) = bootstrap.interval(draws, 0.9), bootstrap.interval(draws, 0.99)
+    (low90, high90), (low99, high99) = (bootstrap.interval(draws, level, 49) for level in (0.9, 0.99))
     assert low99 < low90 < bootstrap.bits_per_byte(nats, num_bytes) < high90 < high99
 
 
 def test_one_byte_a_nat_of_ln_2_is_one_bit_per_byte() -> None:
     assert bootstrap.bits_per_byte([math.log(2) * 3, math.log(2)], [3, 1]) == pytest.approx(1.0)
+
+
+@given(st.floats(1, 1000))
+def test_fewer_degrees_of_freedom_are_a_wider_interval(freedom: float) -> None:
+    draws = np.random.default_rng(1).normal(size=2000)
+    low, high = bootstrap.interval(draws, 0.95, freedom)
+    plain_low, plain_high = np.quantile(draws, [0.025, 0.975])
+    assert low <= plain_low < plain_high <= high
+
+
+def test_one_document_has_an_interval_of_no_width() -> None:
+    draws = bootstrap.resampled([5.0], [3], 10, np.random.default_rng(1))
+    low, high = bootstrap.interval(draws, 0.95, 0)
+    assert low == high == pytest.approx(bootstrap.bits_per_byte([5.0], [3]))
+
+
+def test_freedom_of_a_sum() -> None:
+    assert bootstrap.combined_freedom([2.0], [9]) == pytest.approx(9)
+    assert bootstrap.combined_freedom([1.0, 1.0], [9, 9]) == pytest.approx(18)
+    assert bootstrap.combined_freedom([1.0, 1e-12], [9, 1]) == pytest.approx(9)
+    assert bootstrap.combined_freedom([1.0, 0.0], [9, 0]) == pytest.approx(9)
+    assert bootstrap.combined_freedom([0.0], [0]) == 0.0

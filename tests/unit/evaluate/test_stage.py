@@ -59,14 +59,14 @@ def write_model(folder: Path, vocab_size: int, *, uniform: bool = False, shape: 
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Path]:
-    tokenized = write_tokens(tmp_path / "tokenize", {"prose": 14, "code": 30})
+    tokenized = write_tokens(tmp_path / "tokenize", {"prose": 6, "code": 14})
     vocab_size = shards.read_index(tokenized).vocab_size
     return {"tokenize": tokenized, "train": write_model(tmp_path / "train", vocab_size)}
 
 
 @pytest.fixture
 def tiny(table: dict[str, Any]) -> recipe.Recipe:
-    evaluate = {"documents_per_source": 20, "bootstrap_samples": 200, "prompts": ["the ", "été"], "sample_tokens": 5}
+    evaluate = {"documents_per_source": 9, "bootstrap_samples": 200, "prompts": ["the ", "été"], "sample_tokens": 5}
     return recipe.from_table(table | {"evaluate": evaluate}, "tiny.toml")
 
 
@@ -92,9 +92,9 @@ def test_scores_are_of_the_contracts_form(tiny: recipe.Recipe, inputs: dict[str,
 
 def test_documents_bytes_and_tokens_are_conserved(tiny: recipe.Recipe, inputs: dict[str, Path], tmp_path: Path) -> None:
     scores = make(tiny, inputs, tmp_path / "out")
-    for name, documents in (("prose", 14), ("code", 20)):
+    for name, documents in (("prose", 6), ("code", 9)):
         shard = shards.open_shard(inputs["tokenize"], name, "validation")
-        chosen = scoring.choose(shard, 20)
+        chosen = scoring.choose(shard, 9)
         scored = scores["sources"][name]
         assert scored["documents"] == len(chosen) == documents
         assert scored["bytes"] == shard.num_bytes[chosen].sum()
@@ -166,11 +166,11 @@ def test_a_resumed_evaluation_is_the_uninterrupted_one_and_scores_no_source_twic
 
 def test_documents_are_chosen_by_their_ids_alone(inputs: dict[str, Path]) -> None:
     shard = shards.open_shard(inputs["tokenize"], "code", "validation")
-    few, more, every = (scoring.choose(shard, number).tolist() for number in (5, 12, 10_000))
+    few, more, every = (scoring.choose(shard, number).tolist() for number in (3, 8, 10_000))
     assert set(few) < set(more) < set(every)
-    assert every == list(range(30))
+    assert every == list(range(14))
     assert more == sorted(more)
-    assert more != list(range(12))  # not simply the first
+    assert more != list(range(8))  # not simply the first
 
 
 def test_samples_go_on_from_the_prompt(tiny: recipe.Recipe, inputs: dict[str, Path], tmp_path: Path) -> None:
