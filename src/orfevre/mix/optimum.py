@@ -5,21 +5,21 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, minimize
 
-from orfevre.mix.design import candidates
+from orfevre.mix.design import candidates, farthest_first
 from orfevre.mix.gp import Array
 from orfevre.mix.limits import Limits
 from orfevre.mix.surrogate import Surrogate
 
-BROAD = 4096
+BROAD = 2048
 """Random mixtures among which the climbs begin."""
 
 CLIMBS = 8
-"""Climbs, from the best of those."""
+"""Climbs, from mixtures far from each other among the best tenth of those: there may be several valleys."""
 
-RIVALS = 400
+RIVALS = 300
 """Mixtures among which the optimum is sought in each draw from the posterior, and as many again near the optimum."""
 
-DRAWS = 1000
+DRAWS = 500
 """Draws from the posterior behind the intervals."""
 
 TOUCHES = 1e-5
@@ -39,12 +39,23 @@ class Slice:
 
 
 def minimise(surrogate: Surrogate, limits: Limits, start: Array, rng: np.random.Generator) -> Array:
-    """The allowed mixture [S] of least expected target loss: SLSQP from `start` and the best of many random ones."""
-    pool = np.vstack([limits.project(start), candidates(limits.project(start), limits, BROAD, rng)])
-    best = pool[np.argsort(surrogate.mean(pool), kind="stable")[:CLIMBS]]
+    """The allowed mixture [S] of least expected target loss: SLSQP from `start` and among many random ones."""
+    pool = np.vstack([limits.project(start), spread_out(limits.project(start), limits, BROAD, rng)])
+    ranked = pool[np.argsort(surrogate.mean(pool), kind="stable")[: BROAD // 10]]
+    best = ranked[farthest_first(ranked, min(CLIMBS, len(ranked)))]
     found = limits.project(np.array([_climb(surrogate, limits, mixture) for mixture in best]))
     final = np.vstack([best, found])
     return settle(final[np.argmin(surrogate.mean(final))], limits)
+
+
+def spread_out(centre: Array, limits: Limits, count: int, rng: np.random.Generator) -> Array:
+    """`count` random allowed mixtures [count, S], half of them between two others: under tight limits the draws
+    themselves are pushed together onto a few corners."""
+    draws = candidates(centre, limits, count, rng)
+    half = count // 2
+    share = rng.uniform(size=(half, 1))
+    draws[:half] = limits.project(share * draws[:half] + (1 - share) * draws[rng.integers(half, count, half)])
+    return draws
 
 
 def settle(mixture: Array, limits: Limits) -> Array:
@@ -84,7 +95,7 @@ def intervals(
     They are stretched to hold `best`, which need not be the optimum of any draw.
     """
     near = limits.project(best + 0.1 * rng.standard_normal((RIVALS, 1)) * rng.standard_normal((RIVALS, len(best))))
-    rivals = np.vstack([best, candidates(best, limits, RIVALS, rng), near])
+    rivals = np.vstack([best, spread_out(best, limits, RIVALS, rng), near])
     winners = rivals[np.argmin(surrogate.sample(rivals, DRAWS, rng), axis=1)]
     low, high = np.quantile(winners, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
     return np.minimum(low, best), np.maximum(high, best)

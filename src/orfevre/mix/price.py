@@ -55,11 +55,16 @@ def runs(natural: Mapping[str, float], budgets: Sequence[float], seeds: Sequence
 
 def fit(budgets: Array, losses: Array) -> Law:
     """Least squares on log (loss - floor) over budgets [B] with mean losses [B]; the floor is sought on a grid."""
-    floors = [0.0]
-    if len(budgets) >= MIN_FOR_FLOOR:
-        floors += (np.linspace(0.02, 0.98, 49) * float(np.min(losses))).tolist()
-    laws = [_fit_with_floor(budgets, losses, floor) for floor in floors]
-    return min(laws, key=lambda pair: pair[0])[1]
+    shares = np.linspace(0.0, 0.98, 50) if len(budgets) >= MIN_FOR_FLOOR else np.zeros(1)
+    floors = shares * float(np.min(losses))
+    x = np.log(budgets)
+    y = np.log(np.maximum(losses - floors[:, None], 1e-9))  # one line for each floor; a redrawn loss may fall below 0
+    steps = x - x.mean()
+    slopes = y @ steps / (steps @ steps)
+    scales = np.exp(y.mean(axis=1) - slopes * x.mean())
+    misses = floors[:, None] + scales[:, None] * budgets ** slopes[:, None] - losses
+    best = int(np.argmin(np.sum(misses**2, axis=1)))
+    return Law(float(floors[best]), float(scales[best]), float(-slopes[best]))
 
 
 def price(
@@ -89,13 +94,6 @@ def price(
     largest = float(budgets[-1])
     extrapolated = ratio is None or ratio > largest
     return Price(exponent, ratio, low, high, extrapolated, _text(law, ratio, (low, high), largest, confidence))
-
-
-def _fit_with_floor(budgets: Array, losses: Array, floor: float) -> tuple[float, Law]:
-    slope, intercept = np.polyfit(np.log(budgets), np.log(losses - floor), 1)
-    law = Law(floor, float(np.exp(intercept)), float(-slope))
-    misses = law.floor + law.scale * budgets**-law.exponent - losses
-    return float(np.sum(misses**2)), law
 
 
 def _ratio(law: Law, at_one: float, reached: float) -> float | None:

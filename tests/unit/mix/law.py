@@ -12,6 +12,8 @@ from orfevre.mix.proxies import Row, Task
 SOURCES = ("books", "code", "docs", "web")
 TOKENS = dict(zip(SOURCES, (400_000, 200_000, 100_000, 300_000), strict=True))
 NOISE = 0.003
+KIN = np.array([[1.0, 0.02, 0.1, 0.3], [0.02, 1.0, 0.2, 0.05], [0.1, 0.2, 1.0, 0.1], [0.3, 0.05, 0.1, 1.0]])
+"""How much each source teaches about each other (symmetric)."""
 
 
 def tokenize_folder(folder: Path, tokens: dict[str, int] | None = None, held_out: int = 1000) -> Path:
@@ -44,9 +46,14 @@ def make_recipe(
 
 def losses(weights: dict[str, float], budget: float = 1.0) -> dict[str, float]:
     """Own share helps, a relative's helps less, more compute helps all: smooth, with an optimum inside the simplex."""
-    w = np.array([weights[name] for name in SOURCES])
-    kin = np.array([[1.0, 0.02, 0.1, 0.3], [0.02, 1.0, 0.2, 0.05], [0.1, 0.2, 1.0, 0.1], [0.3, 0.05, 0.1, 1.0]])
-    return dict(zip(SOURCES, (2.0 * (kin @ w * budget + 0.02) ** -0.15).tolist(), strict=True))
+    return dict(
+        zip(SOURCES, loss_rows(np.array([[weights[name] for name in SOURCES]]), budget)[0].tolist(), strict=True)
+    )
+
+
+def loss_rows(mixtures: np.ndarray, budget: float = 1.0) -> np.ndarray:
+    """The same for mixtures [m, 4] -> [m, 4]."""
+    return 2.0 * (mixtures @ KIN * budget + 0.02) ** -0.15
 
 
 def train(task: Task) -> Row:
