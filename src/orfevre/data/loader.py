@@ -130,7 +130,7 @@ def schedule(counts: Ints) -> tuple[Ints, Ints]:
 
 
 def shuffled(size: int, key: str) -> Ints:
-    """0 .. size - 1 in an order drawn from `key`; 16 bytes and about 0.1 microseconds a number.
+    """0 .. size - 1 in an order drawn from `key`; about 0.2 microseconds and 32 bytes a number at the peak.
 
     Sorts SplitMix64 hashes rather than asking NumPy's generator, whose streams may change between releases.
     """
