@@ -14,10 +14,34 @@ transformers = pytest.importorskip("transformers")
 
 VOCAB = 97
 SHAPES = [
-    dict(hidden_size=32, num_layers=3, num_heads=4, num_kv_heads=2, ffn_size=48, num_experts=4),
-    dict(hidden_size=24, num_layers=2, num_heads=4, num_kv_heads=4, head_size=10, ffn_size=20, num_experts=8),
-    dict(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, ffn_size=40, num_experts=1, experts_per_token=1),
-    dict(hidden_size=16, num_layers=2, num_heads=2, num_kv_heads=1, ffn_size=24, num_experts=3, tie_embeddings=True),
+    {"hidden_size": 32, "num_layers": 3, "num_heads": 4, "num_kv_heads": 2, "ffn_size": 48, "num_experts": 4},
+    {
+        "hidden_size": 24,
+        "num_layers": 2,
+        "num_heads": 4,
+        "num_kv_heads": 4,
+        "head_size": 10,
+        "ffn_size": 20,
+        "num_experts": 8,
+    },
+    {
+        "hidden_size": 16,
+        "num_layers": 1,
+        "num_heads": 2,
+        "num_kv_heads": 1,
+        "ffn_size": 40,
+        "num_experts": 1,
+        "experts_per_token": 1,
+    },
+    {
+        "hidden_size": 16,
+        "num_layers": 2,
+        "num_heads": 2,
+        "num_kv_heads": 1,
+        "ffn_size": 24,
+        "num_experts": 3,
+        "tie_embeddings": True,
+    },
 ]
 
 
@@ -56,7 +80,9 @@ def made(**changes: Any) -> tuple[Transformer, torch.Tensor]:
     model = build(shape(**changes), VOCAB, seed=3)
     with torch.no_grad():
         for parameter in model.parameters():  # larger than at the start, so that mistakes show
-            parameter.add_(0.15 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel())))
+            parameter.add_(
+                0.15 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(parameter.numel()))
+            )
     return model, torch.randint(VOCAB, (3, 20), generator=torch.Generator().manual_seed(5))
 
 
@@ -87,7 +113,9 @@ def test_loss_and_gradients_equal_those_of_mixtral_for_causal_lm(changes: dict[s
     wanted = published_names({name: parameter.grad for name, parameter in theirs.named_parameters()})
     assert found.keys() == wanted.keys()
     for name in found:
-        torch.testing.assert_close(found[name], wanted[name], atol=1e-5, rtol=1e-3, msg=lambda text, name=name: name + text)
+        torch.testing.assert_close(
+            found[name], wanted[name], atol=1e-5, rtol=1e-3, msg=lambda text, name=name: name + text
+        )
 
 
 def published_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

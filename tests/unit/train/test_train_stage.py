@@ -19,6 +19,11 @@ class Killed(Exception):
     pass
 
 
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage, "usable_cores", lambda: 1)
+
+
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Path]:
     """Two sources of 60 short documents each, and a mixture of them."""
@@ -40,12 +45,22 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def tiny(table: dict[str, Any]) -> recipe.Recipe:
-    table["model"] = dict(
-        hidden_size=16, num_layers=2, num_heads=2, num_kv_heads=1, ffn_size=16, num_experts=3, context_length=32
-    )
-    table["train"] = dict(
-        tokens=8 * 4 * 16, batch_sequences=4, sequence_length=16, validate_every_steps=3, checkpoint_minutes=1e-9
-    )
+    table["model"] = {
+        "hidden_size": 16,
+        "num_layers": 2,
+        "num_heads": 2,
+        "num_kv_heads": 1,
+        "ffn_size": 16,
+        "num_experts": 3,
+        "context_length": 32,
+    }
+    table["train"] = {
+        "tokens": 8 * 4 * 16,
+        "batch_sequences": 4,
+        "sequence_length": 16,
+        "validate_every_steps": 3,
+        "checkpoint_minutes": 1e-9,
+    }
     return recipe.from_table(table, "tiny.toml")
 
 
