@@ -11,6 +11,7 @@ Memory: 33 bytes a document, one band's keys, and pages of the signature file as
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -160,12 +161,17 @@ class BandFiles:
         pieces = [np.load(part.with_suffix(".keys.npy"), mmap_mode="r")[band] for part in self.parts]
         return np.asarray(np.concatenate([np.zeros(0, np.uint64), *pieces])[self.order], np.uint64)
 
+    @cached_property
+    def _stored(self) -> list[NDArray[np.uint32]]:
+        """Every part's signatures, mapped once: opening them anew for each block took most of the time."""
+        return [np.asarray(np.load(part.with_suffix(".signatures.npy"), mmap_mode="r")) for part in self.parts]
+
     def signatures(self, members: Ints) -> NDArray[np.uint32]:
         places = self.order[members]
         owners = np.searchsorted(self.starts, places, side="right") - 1
         rows: NDArray[np.uint32] | None = None
         for owner in np.unique(owners):
-            stored = np.load(self.parts[owner].with_suffix(".signatures.npy"), mmap_mode="r")
+            stored = self._stored[owner]
             if rows is None:
                 rows = np.empty((len(members), stored.shape[1]), np.uint32)
             mine = owners == owner
