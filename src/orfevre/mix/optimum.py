@@ -43,9 +43,17 @@ def minimise(surrogate: Surrogate, limits: Limits, start: Array, rng: np.random.
     pool = np.vstack([limits.project(start), spread_out(limits.project(start), limits, BROAD, rng)])
     ranked = pool[np.argsort(surrogate.mean(pool), kind="stable")[: BROAD // 10]]
     best = ranked[farthest_first(ranked, min(CLIMBS, len(ranked)))]
-    found = limits.project(np.array([_climb(surrogate, limits, mixture) for mixture in best]))
-    final = np.vstack([best, found])
-    return settle(final[np.argmin(surrogate.mean(final))], limits)
+    top = _best_climb(surrogate, limits, best)
+    without = limits.project(top - np.eye(len(top)))  # each source at its least in turn: losses bend most there
+    top = _best_climb(surrogate, limits, np.vstack([top, without]))
+    return settle(top, limits)
+
+
+def _best_climb(surrogate: Surrogate, limits: Limits, starts: Array) -> Array:
+    """The best of `starts` [m, S] and of where climbs from them end."""
+    ends = limits.project(np.array([_climb(surrogate, limits, start) for start in starts]))
+    every = np.vstack([starts, ends])
+    return np.asarray(every[np.argmin(surrogate.mean(every))])
 
 
 def spread_out(centre: Array, limits: Limits, count: int, rng: np.random.Generator) -> Array:
