@@ -57,9 +57,7 @@ def parameters(model: Model, vocab_size: int) -> Parameters:
 def forward_flops_per_token(model: Model, vocab_size: int, sequence_length: int) -> float:
     """FLOPs of one token's forward pass in a sequence of `sequence_length`; see the module's convention."""
     per_layer = (
-        _attention_per_layer(model)
-        + model.experts_per_token * _expert(model)
-        + model.hidden_size * model.num_experts
+        _attention_per_layer(model) + model.experts_per_token * _expert(model) + model.hidden_size * model.num_experts
     )
     matrix_weights = model.num_layers * per_layer + model.hidden_size * vocab_size
     # scores and their use are 4 FLOPs for each pair of tokens and channel; halved: causal
@@ -112,9 +110,7 @@ def _expert(model: Model) -> int:
 
 def _activation_bytes_per_token(model: Model, vocab_size: int) -> int:
     kept = model.num_layers * model.hidden_size  # input of every block
-    heads = (
-        2 * (model.num_heads + model.num_kv_heads) * model.head_width
-    )  # queries and output, keys and values
+    heads = 2 * (model.num_heads + model.num_kv_heads) * model.head_width  # queries and output, keys and values
     expert = 2 * model.hidden_size + 4 * model.ffn_size  # in, out; gate, its SiLU, up, product
     inside = 4 * model.hidden_size + heads + model.experts_per_token * expert
     return 2 * (kept + 2 * inside) + 4 * (2 * vocab_size)  # inside: values and their gradients

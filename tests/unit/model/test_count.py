@@ -23,9 +23,7 @@ MIXTRAL = Model(
 SHAPES = [
     Model(),
     Model(hidden_size=64, num_layers=2, num_heads=4, num_kv_heads=2, ffn_size=128, num_experts=4),
-    Model(
-        hidden_size=48, num_layers=1, num_heads=3, num_kv_heads=1, head_size=10, ffn_size=40, num_experts=3
-    ),
+    Model(hidden_size=48, num_layers=1, num_heads=3, num_kv_heads=1, head_size=10, ffn_size=40, num_experts=3),
     Model(hidden_size=32, num_layers=3, num_heads=4, num_kv_heads=4, ffn_size=64, tie_embeddings=True),
     Model(num_experts=1, experts_per_token=1),
     MIXTRAL,
@@ -97,9 +95,7 @@ def test_idle_experts_cost_no_flops_but_their_router_weights(layers: int, expert
     small, large = Model(num_layers=layers, num_experts=2), Model(num_layers=layers, num_experts=experts)
     extra = count.flops_per_token(large, 1000, length) - count.flops_per_token(small, 1000, length)
     assert extra == 6 * layers * small.hidden_size * (experts - 2)
-    assert count.flops_per_token(small, 1000, length) == 3 * count.forward_flops_per_token(
-        small, 1000, length
-    )
+    assert count.flops_per_token(small, 1000, length) == 3 * count.forward_flops_per_token(small, 1000, length)
 
 
 @given(devices=st.integers(2, 2048))

@@ -1,5 +1,7 @@
 """Causality, the key-value cache, sampling, and an initialisation that the seed decides."""
 
+import math
+
 import pytest
 import torch
 
@@ -83,8 +85,20 @@ def test_the_seed_decides_the_weights_and_the_global_generator_does_not() -> Non
 
 def test_initial_scale_is_the_documented_one() -> None:
     model = build(recipe.Model(), 1000, seed=1)
-    assert model.embedding.weight.std().item() == pytest.approx(0.02, rel=0.02)
-    assert model.blocks[0].moe.w2.std().item() == pytest.approx(0.02 / 12**0.5, rel=0.02)  # type: ignore[union-attr]
+    config, moe = model.config, model.blocks[0].moe
+    assert model.embedding.weight.std().item() == pytest.approx(1.0, rel=0.02)
+    assert model.output.weight.std().item() == pytest.approx(0.2 * config.hidden_size**-0.5, rel=0.02)
+    assert moe.w13.std().item() == pytest.approx(config.hidden_size**-0.5, rel=0.02)  # type: ignore[union-attr]
+    assert moe.w2.std().item() == pytest.approx((12 * config.ffn_size) ** -0.5, rel=0.02)  # type: ignore[union-attr]
+    tied = build(recipe.Model(tie_embeddings=True), 1000, seed=1)
+    assert tied.embedding.weight.std().item() == pytest.approx(0.2 * config.hidden_size**-0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("width", [32, 64, 256])
+def test_first_guess_is_near_uniform_at_every_width(width: int) -> None:
+    model = build(SHAPE.model_copy(update={"hidden_size": width, "head_size": 0}), 200, seed=1)
+    ids = torch.arange(16).view(1, 16)
+    assert model.losses(ids, ids + 1).cross_entropy.item() == pytest.approx(math.log(200), abs=0.1)
 
 
 def test_the_vocabulary_is_the_tokenizers_unless_the_recipe_asks_for_more() -> None:
