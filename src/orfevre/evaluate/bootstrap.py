@@ -52,8 +52,10 @@ def interval(draws: npt.ArrayLike, confidence: float, freedom: float) -> tuple[f
 def combined_freedom(variances: Sequence[float], freedoms: Sequence[float]) -> float:
     """Degrees of freedom of a sum of independent estimates (Welch 1947, Satterthwaite 1946).
 
-    (sum v)^2 / sum(v^2 / f), over the estimates that vary at all; 0 if none does.
+    (sum v)^2 / sum(v^2 / f), over the estimates that vary and have a degree of freedom; 0 if none does. (One document
+    cannot vary, but its resampled sums may differ in the last bit.)
     """
-    varying = [(variance, free) for variance, free in zip(variances, freedoms, strict=True) if variance > 0]
+    pairs = zip(variances, freedoms, strict=True)
+    varying = [(variance, free) for variance, free in pairs if variance > 0 and free > 0]
     spread = sum(variance**2 / free for variance, free in varying)
     return sum(variance for variance, _ in varying) ** 2 / spread if spread > 0 else 0.0

@@ -45,8 +45,11 @@ def num_predicted(shard: Shard, documents: npt.NDArray[np.int64]) -> int:
     return int((shard.documents[documents + 1] - shard.documents[documents] - 1).sum())
 
 
-def score_source(model: Transformer, shard: Shard, documents: npt.NDArray[np.int64]) -> SourceScore:
-    losses = score.score_shard(model, shard, documents=documents)
+def score_source(
+    model: Transformer, shard: Shard, documents: npt.NDArray[np.int64], sequence_length: int
+) -> SourceScore:
+    """Documents longer than `sequence_length` are scored in windows of it: the length the model was trained on."""
+    losses = score.score_shard(model, shard, documents=documents, sequence_length=sequence_length)
     return SourceScore(
         nats=losses.nats.tolist(),
         num_bytes=losses.num_bytes.tolist(),

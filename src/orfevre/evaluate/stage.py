@@ -40,7 +40,7 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     model = checkpoint.load_trained(inputs["train"])
     made = tokenizer.load(tokenized / "tokenizer.json")
     prompts = _encode_prompts(recipe.evaluate, made, model)
-    scores = _score_all(recipe.evaluate, model, held_out, out)
+    scores = _score_all(recipe, model, held_out, out)
     table = summarise(recipe, scores)
     table["samples"] = _samples(recipe, model, prompts, made)
     _write(out / "scores.json", table)
@@ -92,9 +92,10 @@ def _check_target(target: Mapping[str, float], held_out: Mapping[str, shards.Sha
 
 
 def _score_all(
-    config: Evaluate, model: Transformer, held_out: Mapping[str, shards.Shard], out: Path
+    recipe: Recipe, model: Transformer, held_out: Mapping[str, shards.Shard], out: Path
 ) -> dict[str, scoring.SourceScore]:
-    chosen = {name: scoring.choose(shard, config.documents_per_source) for name, shard in held_out.items()}
+    length, most = recipe.train.sequence_length, recipe.evaluate.documents_per_source
+    chosen = {name: scoring.choose(shard, most) for name, shard in held_out.items()}
     sizes = {name: scoring.num_predicted(held_out[name], documents) for name, documents in chosen.items()}
     scores = {}
     with console.progress("evaluating", sum(sizes.values()), "token") as bar:
@@ -105,7 +106,7 @@ def _score_all(
                 scores[name] = kept
                 bar.skip(sizes[name])
                 continue
-            scores[name] = scoring.score_source(model, held_out[name], documents)
+            scores[name] = scoring.score_source(model, held_out[name], documents, length)
             scoring.save(path, scores[name])
             bar.advance(sizes[name])
     return scores

@@ -97,4 +97,5 @@ def test_freedom_of_a_sum() -> None:
     assert bootstrap.combined_freedom([1.0, 1.0], [9, 9]) == pytest.approx(18)
     assert bootstrap.combined_freedom([1.0, 1e-12], [9, 1]) == pytest.approx(9)
     assert bootstrap.combined_freedom([1.0, 0.0], [9, 0]) == pytest.approx(9)
+    assert bootstrap.combined_freedom([1.0, 1e-33], [9, 0]) == pytest.approx(9)
     assert bootstrap.combined_freedom([0.0], [0]) == 0.0
