@@ -67,7 +67,7 @@ def inputs(tmp_path: Path) -> dict[str, Path]:
 @pytest.fixture
 def tiny(table: dict[str, Any]) -> recipe.Recipe:
     evaluate = {"documents_per_source": 9, "bootstrap_samples": 200, "prompts": ["the ", "été"], "sample_tokens": 5}
-    return recipe.from_table(table | {"evaluate": evaluate}, "tiny.toml")
+    return recipe.from_table(table | {"evaluate": evaluate, "train": {"sequence_length": 16}}, "tiny.toml")
 
 
 def make(tiny: recipe.Recipe, inputs: dict[str, Path], out: Path, **changes: Any) -> dict[str, Any]:
