@@ -194,7 +194,8 @@ def test_a_source_without_held_out_text_or_with_little_is_said(
 ) -> None:
     inputs |= {"tokenize": write_tokens(tmp_path / "other", {"prose": 3, "code": 0})}
     (tmp_path / "out").mkdir()
-    tally = stage.run(recipe.from_table(table | {"mix": {"target": {"prose": 1.0}}}, "t"), inputs, tmp_path / "out")
+    asked = table | {"mix": {"target": {"prose": 1.0}}, "train": {"sequence_length": 16}}
+    tally = stage.run(recipe.from_table(asked, "t"), inputs, tmp_path / "out")
     assert tally.notes == {
         "few prose": "source prose has 3 held-out documents; its interval says little",
         "empty code": "source code has no held-out document and is not scored",
