@@ -1,6 +1,7 @@
 """Stage order, which artefact feeds which; run what is stale and no more, and say why."""
 
 import datetime
+import hashlib
 import importlib
 import json
 from collections.abc import Mapping, Sequence
@@ -48,7 +49,15 @@ STAGES = (
         reads=("tokenize", "mix"),
         depends=("plan", "model", "train", "sources.*.name", "sources.*.max_epochs"),
     ),
-    Stage("train", "shards and mixture -> a model", reads=("tokenize", "mix"), depends=("model", "train")),
+    Stage(
+        "train",
+        "shards and mixture -> a model",
+        reads=("tokenize", "mix"),
+        depends=(
+            "model",
+            *(f"train.{key}" for key in ("tokens", "batch_sequences", "sequence_length", "optim", "dtype")),
+        ),
+    ),
     Stage("evaluate", "model -> scores", reads=("tokenize", "train"), depends=("evaluate", "mix.target")),
     Stage(
         "release",
@@ -155,7 +164,10 @@ def input_digests(recipe: Recipe, stage: Stage) -> dict[str, str]:
     if stage.name == "curate":
         return {f"source {source.name}": sources.digest(sources.resolve(recipe, source)) for source in recipe.sources}
     manifests = {name: artifact.read(run_folder(recipe) / name) for name in stage.reads}
-    return {name: manifest.digest() if manifest else "missing" for name, manifest in manifests.items()}
+    digests = {name: manifest.digest() if manifest else "missing" for name, manifest in manifests.items()}
+    if stage.name == "tokenize" and (given := Path(recipe.tokenize.file)).is_file():  # the stage refuses a missing one
+        digests["tokenize.file"] = hashlib.sha256(given.read_bytes()).hexdigest()
+    return digests
 
 
 def _make(recipe: Recipe, stage: Stage, why: str) -> None:

@@ -80,6 +80,22 @@ def test_a_touched_source_file_makes_curate_stale(table: dict[str, Any], ran: li
     assert "its input changed: source prose" in pipeline.status(changed(table))[0].why
 
 
+def test_a_given_tokenizer_that_changed_makes_tokenize_stale(
+    table: dict[str, Any], ran: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
+    table["tokenize"] = {"file": str(tmp_path / "tokenizer.json")}
+    pipeline.run(changed(table))
+    (tmp_path / "tokenizer.json").write_text("{ }", encoding="utf-8")
+    assert "tokenize.file" in pipeline.status(changed(table))[1].why
+
+
+def test_how_often_to_checkpoint_changes_no_model(table: dict[str, Any], ran: list[str]) -> None:
+    pipeline.run(changed(table))
+    states = {state.stage.name: state for state in pipeline.status(changed(table, train={"checkpoint_minutes": 3}))}
+    assert states["train"].fresh
+
+
 def test_reason_names_key_and_values(table: dict[str, Any], ran: list[str]) -> None:
     pipeline.run(changed(table))
     states = {state.stage.name: state for state in pipeline.status(changed(table, tokenize={"vocab_size": 400}))}
