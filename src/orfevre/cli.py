@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,6 +39,9 @@ exit codes: 0 done, 1 a defect of orfevre, 2 something to mend in the recipe, th
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    # OpenMP's threads spin while they wait for one another; on a machine that does anything else the thread they wait
+    # for may not be running, and a step took 20 times as long (docs/log.md). Read when torch is imported, so set here.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     verb: Callable[[argparse.Namespace], int] = options.function
     from orfevre import console
     from orfevre.errors import UserError
