@@ -28,7 +28,7 @@ test: lint
 test-slow: $(VENV)/installed-dev
 	$(BIN)/pytest -m slow
 
-benchmark: $(VENV)/installed-dev
+benchmark: $(VENV)/installed-benchmark
 	$(BIN)/python -m benchmarks
 
 clean:
@@ -48,3 +48,7 @@ $(VENV)/installed: $(VENV)/bin/python $(BUILD_INPUTS)
 $(VENV)/installed-dev: $(VENV)/bin/python $(BUILD_INPUTS)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@ $(VENV)/installed
+
+$(VENV)/installed-benchmark: $(VENV)/bin/python $(BUILD_INPUTS)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev,benchmark]'
+	touch $@ $(VENV)/installed $(VENV)/installed-dev

@@ -9,7 +9,7 @@ squared error (as a share of the variance) over the losses; then the same from 6
 import argparse
 import csv
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,10 +75,10 @@ def coverage(seen: Array, losses: Array, unseen: Array, measured: Array) -> floa
     return float(np.mean((low <= measured @ even) & (measured @ even <= high)))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path)
-    weights, losses = read(parser.parse_args().table)
+    weights, losses = read(parser.parse_args(arguments).table)
     methods: dict[str, Method] = {"orfevre gp": by_process, "linear": by_line}
     if importlib.util.find_spec("lightgbm"):
         methods["lightgbm"] = by_lightgbm

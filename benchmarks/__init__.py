@@ -1,0 +1,1 @@
+"""Orfevre beside its peers: each benchmark times both in one run, in turns, and prints their ratio."""

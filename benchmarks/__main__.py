@@ -1,0 +1,75 @@
+"""`python -m benchmarks [NAME] [--data FOLDER]`: all that take minutes, or the one that is named."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+Benchmark = Callable[[Path | None], int]
+"""From the folder of data, if any, to the exit code. Only the benchmark that runs is imported: they need extras."""
+
+
+def train_step(data: Path | None) -> int:
+    from benchmarks import train_step
+
+    return train_step.run(data)
+
+
+def near_duplicates(data: Path | None) -> int:
+    from benchmarks import near_duplicates
+
+    return near_duplicates.run(data)
+
+
+def mixture(data: Path | None) -> int:
+    from benchmarks import mixture
+
+    table = data if data is not None and data.is_file() else _table(data)
+    if table is None:
+        print("mixture: skipped, it needs --data TABLE.csv, or a FOLDER with one that has weight. and loss. columns")
+        return 0
+    mixture.main([str(table)])
+    return 0
+
+
+BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
+    "train_step": (train_step, "training steps beside transformers' MixtralForCausalLM (extra: dev)"),
+    "near_duplicates": (near_duplicates, "the C MinHash kernel beside NumPy and datasketch (extra: benchmark)"),
+    "mixture": (mixture, "the surrogate beside a line and LightGBM; by name only, many minutes (extra: benchmark)"),
+}
+BY_NAME_ONLY = {"mixture"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    listed = "\n".join(f"  {name:18}{what}" for name, (_, what) in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=f"Orfevre beside its peers, in one run:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", nargs="?", choices=list(BENCHMARKS), help="one of them; by default those of minutes")
+    parser.add_argument("--data", type=Path, help="folder with near_duplicates.jsonl.zst or proxy_runs_*.csv")
+    asked = parser.parse_args(arguments)
+    if asked.data is not None and not asked.data.exists():
+        parser.error(f"--data {asked.data}: no such folder")
+    # as the command line does: threads that spin while they wait make a step many times slower on a busy machine
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    print(f"{os.cpu_count()} cores; load average of the last minute: {os.getloadavg()[0]:.1f}", flush=True)
+    codes = []
+    for name, (benchmark, what) in BENCHMARKS.items():
+        if asked.name == name or (asked.name is None and name not in BY_NAME_ONLY):
+            print(f"\n# {name}: {what}", flush=True)
+            codes.append(benchmark(asked.data))
+        elif asked.name is None:
+            print(f"\n# {name}: {what}\nskipped: python -m benchmarks {name} --data TABLE.csv")
+    return max(codes)
+
+
+def _table(data: Path | None) -> Path | None:
+    folders = () if data is None else (data, data / "mix")
+    return next((path for folder in folders for path in sorted(folder.glob("proxy_runs_*.csv"))), None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

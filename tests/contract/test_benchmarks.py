@@ -1,0 +1,74 @@
+"""Each benchmark runs at its smallest and prints what it promises. How fast either side is, no test says."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from benchmarks import __main__ as benchmarks
+from benchmarks import near_duplicates, paired
+
+from orfevre.kernels import native
+
+
+def test_a_loss_is_said_plainly() -> None:
+    assert paired.ratio([2.0, 2.0, 1.0], [1.0, 1.0, 3.0]).lines("peer") == [
+        "ratio of speeds, orfevre / peer: median 0.50 (min 0.50, max 3.00, 3 pairs)",
+        "orfevre loses: peer is 2.00 times as fast here",
+    ]
+    assert len(paired.ratio([1.0, 1.0], [2.0, 2.0]).lines("peer")) == 1
+    assert paired.ratio([1.0, 1.0, 2.0], [2.0, 2.0, 1.0]).lines("peer")[1:] == [
+        "orfevre is the slower one in 1 of the 3 pairs"
+    ]
+
+
+def test_train_step_prints_a_ratio(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("transformers")
+    from benchmarks import train_step
+
+    assert train_step.run(small=True) == 0
+    said = capsys.readouterr().out
+    assert "ratio of speeds, orfevre / transformers: median" in said and "GFLOP/s" in said
+
+
+def test_train_step_names_the_extra_it_lacks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks import train_step
+
+    monkeypatch.setattr(train_step, "PEER", "transformers_that_is_not_installed")
+    assert train_step.run(small=True) == 2
+    assert "'.[dev]'" in capsys.readouterr().err
+
+
+def test_near_duplicates_prints_a_ratio(capsys: pytest.CaptureFixture[str]) -> None:
+    if native.library() is None:
+        pytest.skip("the C kernels are not built here")
+    assert near_duplicates.run(small=True) == 0
+    said = capsys.readouterr().out
+    assert "ratio of speeds, orfevre / NumPy twin: median" in said and "recall and precision: skipped" in said
+
+
+def test_near_duplicates_finds_pairs(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if native.library() is None:
+        pytest.skip("the C kernels are not built here")
+    near_duplicates.compare_finds(data / "messy")
+    assert "recall 0.9" in capsys.readouterr().out
+
+
+def test_mixture_without_a_table_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmarks.main(["mixture"]) == 0
+    assert "--data TABLE.csv" in capsys.readouterr().out
+
+
+def test_mixture_compares_methods(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = np.random.default_rng(0).dirichlet(np.ones(2), 70)
+    with (tmp_path / "proxy_runs_70.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["weight.a", "weight.b", "loss.a"])
+        rows.writerows([*pair, 3 - pair[0] ** 0.5] for pair in weights.tolist())
+    assert benchmarks.main(["mixture", "--data", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "orfevre gp" in said and "linear" in said
