@@ -58,6 +58,12 @@ def partial(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.partial")
 
 
+def begun(folder: Path) -> str | None:
+    """Fingerprint of an attempt that was interrupted, if there is one."""
+    state = _draft_state(partial(folder))
+    return None if state is None else str(state["fingerprint"])
+
+
 def begin(folder: Path, fingerprint: str) -> tuple[Path, int, float]:
     """The folder to write into, the number of this attempt and the seconds earlier attempts took.
 

@@ -134,7 +134,9 @@ def inspect(recipe: Recipe, stage: Stage, *, settle: bool = True) -> State:
         artifact.settle(folder)
     manifest = artifact.read(folder)
     if manifest is None:
-        return State(stage, None, "continues" if artifact.partial(folder).exists() else "not made yet")
+        return State(
+            stage, None, "continues" if artifact.begun(folder) == fingerprint(recipe, stage) else "not made yet"
+        )
     return State(stage, manifest, _why_stale(recipe, stage, manifest))
 
 
@@ -170,12 +172,17 @@ def input_digests(recipe: Recipe, stage: Stage) -> dict[str, str]:
     return digests
 
 
+def fingerprint(recipe: Recipe, stage: Stage) -> str:
+    """What the stage's artefact would be made from now; an interrupted attempt goes on only under the same one."""
+    return ledger.fingerprint(stage.name, depends(recipe, stage), input_digests(recipe, stage), recipe.seed)
+
+
 def _make(recipe: Recipe, stage: Stage, why: str) -> None:
     console.say(f"{stage.name}: {stage.purpose} ({why})")
     folder = run_folder(recipe) / stage.name
     asked, inputs = depends(recipe, stage), input_digests(recipe, stage)
-    fingerprint = ledger.fingerprint(stage.name, asked, inputs, recipe.seed)
-    draft, attempts, earlier_seconds = artifact.begin(folder, fingerprint)
+    identity = ledger.fingerprint(stage.name, asked, inputs, recipe.seed)
+    draft, attempts, earlier_seconds = artifact.begin(folder, identity)
     (draft / "recipe.json").write_text(json.dumps(recipe.model_dump(mode="json"), indent=1), encoding="utf-8")
     with ledger.Meter(recipe.machine.watts) as meter:
         tally = _door(stage).run(recipe, {name: run_folder(recipe) / name for name in stage.reads}, draft)
@@ -187,7 +194,7 @@ def _make(recipe: Recipe, stage: Stage, why: str) -> None:
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         orfevre=__version__,
         code=ledger.code_digest(),
-        fingerprint=fingerprint,
+        fingerprint=identity,
         depends=asked,
         inputs=inputs,
         outputs=artifact.outputs(draft),

@@ -126,6 +126,18 @@ def test_a_failed_stage_keeps_the_artefact_before(
     assert pipeline.status(changed(table))[1].fresh
 
 
+def test_an_interrupted_stage_continues_unless_the_recipe_changed(
+    table: dict[str, Any], ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = Fake("curate", ran)
+    failing.fails = True
+    monkeypatch.setattr(pipeline, "_door", lambda stage: failing)
+    with pytest.raises(InputError):
+        pipeline.run(changed(table))
+    assert pipeline.status(changed(table))[0].why == "continues"
+    assert pipeline.status(changed(table, seed=9))[0].why == "not made yet"
+
+
 def test_manifest_records_what_it_took(small_recipe: Recipe, ran: list[str]) -> None:
     pipeline.run(small_recipe)
     manifest = pipeline.status(small_recipe)[1].manifest

@@ -149,5 +149,8 @@ class Train(Training):
     validate_every_steps: int = Field(default=0, ge=0)
     """Measure validation loss every so many steps; 0 only at the end."""
 
+    validation_tokens: Count = 16_384
+    """Held-out tokens of each source that such a measurement reads; `evaluate` measures with more care."""
+
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of matrix products; master weights and optimiser state stay float32."""

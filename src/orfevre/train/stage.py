@@ -27,9 +27,6 @@ from orfevre.recipe import Recipe, Train
 
 from .log import Log
 
-VALIDATION_TOKENS = 65_536
-"""Of each source, at each validation; `evaluate` measures with more care."""
-
 
 def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     torch.set_num_threads(usable_cores())
@@ -77,13 +74,12 @@ class Validation:
     def measure(self, model: Transformer) -> dict[str, float]:
         """Bits per byte of each source that has held-out text."""
         held_out = {name: shard for name, shard in self.shards.items() if shard.num_documents}
-        return score.bits_per_byte(model, held_out, VALIDATION_TOKENS, self.train.sequence_length)
+        return score.bits_per_byte(model, held_out, self.train.validation_tokens, self.train.sequence_length)
 
     def tokens(self) -> int:
         """Tokens read by one validation."""
-        return sum(
-            int(shard.documents[len(score.first_documents(shard, VALIDATION_TOKENS))]) for shard in self.shards.values()
-        )
+        most = self.train.validation_tokens
+        return sum(int(shard.documents[len(score.first_documents(shard, most))]) for shard in self.shards.values())
 
 
 def _train(
