@@ -126,7 +126,7 @@ def test_release_loads_in_transformers_with_the_same_logits(journey: Journey) ->
     assert their_ids in (ids, ids[1:])
     batch = torch.tensor([ids])
     with torch.no_grad():
-        difference = (theirs(batch).logits - ours.logits(batch)).abs().max()
+        difference = (theirs(batch).logits - ours(batch)).abs().max()
     assert difference < 1e-4
 
 
