@@ -64,10 +64,10 @@ def _refuse_too_little(recipe: Recipe, files: Mapping[str, Sequence[SourceFile]]
 
 
 def _print_bill(bill: Bill) -> None:
-    farm = bill.farm
-    title = f"\nThe bill on {farm.count:,} x {farm.gpu} at {farm.mfu:.0%} of peak; an hour: {farm.cost}"
     rows = [(label, *(figure(run) for run in bill.runs)) for label, figure in _FIGURES]
-    console.table(("", *(run.name for run in bill.runs)), rows, title=title)
+    console.table(("", *(run.name for run in bill.runs)), rows, title="\nThe bill")
+    for run in bill.runs:
+        console.say(f"{run.name}: an hour of one {run.farm.gpu}: {run.farm.cost}")
     for line in bill.warnings:
         console.warn(line)
 
@@ -77,6 +77,9 @@ def _whole_or_short(amount: float) -> str:
 
 
 _FIGURES: tuple[tuple[str, Callable[[RunBill], str]], ...] = (
+    ("farm", lambda run: f"{run.farm.count:,} x {run.farm.gpu}"),
+    ("utilisation", lambda run: f"{100 * run.farm.mfu:.3g} %"),
+    ("euros an hour of one", lambda run: f"{run.farm.euros_per_gpu_hour:.3g}"),
     ("parameters", lambda run: f"{run.parameters:,}"),
     ("active for a token", lambda run: f"{run.active_parameters:,}"),
     ("training tokens", lambda run: f"{run.tokens:,}"),

@@ -11,10 +11,12 @@ class _Part(BaseModel):
 
 
 class FarmBill(_Part):
+    """What one run is priced on."""
+
     gpu: str
     count: int
     peak_tflops: float
-    """Dense bf16 peak of one accelerator, 1e12 FLOP/s."""
+    """Dense bf16 peak of one accelerator, of a processor float32, 1e12 FLOP/s."""
     memory_gib: float
     watts: float
     """One accelerator with its share of the host."""
@@ -54,6 +56,7 @@ class WrongMix(_Part):
 
 class RunBill(_Part):
     name: str
+    farm: FarmBill
     parameters: int
     active_parameters: int
     tokens: int
@@ -71,7 +74,6 @@ class RunBill(_Part):
 
 
 class Bill(_Part):
-    farm: FarmBill
     runs: tuple[RunBill, ...]
     """This recipe's training run, then `plan.scale_up` if there is one."""
     assumptions: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from orfevre.recipe import Farm, Recipe, Source
+from orfevre.recipe import Source
 
 from .bill import RunBill
 from .job import Job
@@ -15,16 +15,20 @@ COMPUTE_OPTIMAL_TOKENS = 20
 """Tokens a parameter that spend training compute best, for dense models (arXiv 2203.15556)."""
 
 
-def assumptions(recipe: Recipe, usable_memory: float) -> tuple[str, ...]:
-    """What the figures rest on."""
-    farm = recipe.plan.farm
+def assumptions(jobs: Sequence[Job], overhead_fraction: float, usable_memory: float) -> tuple[str, ...]:
+    """What the figures rest on; a line for each run says what was assumed of its farm."""
     return (
         "FLOPs: 6 for each matrix weight a token meets (attention, its experts, router, output projection) plus "
         "attention halved for causality, PaLM appendix B (arXiv 2204.02311); recomputation is not counted.",
-        f"Hours: FLOPs over peak x {farm.mfu:g} (plan.farm.mfu, expected and not measured), plus "
-        f"{recipe.plan.max_overhead_fraction:.0%} for restarts, evaluation and checkpoints.",
-        f"Energy: the power of accelerator and host under full load for every hour, times PUE {farm.pue:g}; "
-        f"CO2 at {farm.co2_grams_per_kwh:g} g/kWh, use of the farm only, not its making.",
+        "Hours: FLOPs over peak x MFU (expected and not measured), plus "
+        f"{overhead_fraction:.0%} for restarts, evaluation and checkpoints.",
+        "Energy: the power of accelerator and host under full load for every hour, times PUE; CO2 is the grid's, for "
+        "use of the farm only, not its making.",
+        *(
+            f"{job.name}, on {job.farm.count:,} x {job.farm.gpu}: MFU {job.farm.mfu:g} ({job.farm_path}.mfu), "
+            f"PUE {job.farm.pue:g}, CO2 at {job.farm.co2_grams_per_kwh:g} g/kWh."
+            for job in jobs
+        ),
         "Memory: float32 master weights, gradients and AdamW moments sharded over the whole farm (FSDP), products "
         "in bfloat16, one sequence at a time, each block's inside recomputed.",
         f"Memory: {usable_memory:.0%} of what the data sheet says may be filled.",
@@ -32,28 +36,34 @@ def assumptions(recipe: Recipe, usable_memory: float) -> tuple[str, ...]:
     )
 
 
-def notes(job: Job, run: RunBill, farm: Farm) -> list[str]:
-    """Facts about one run: the AI Act's thresholds, how long it is for its size, how much of the farm it fills."""
+def notes(job: Job, run: RunBill) -> list[str]:
+    """Facts about one run: AI Act thresholds, length for its size, how much of its farm it fills, what euros are."""
+    farm = job.farm
     per_parameter = run.tokens / run.active_parameters
-    fewer = [
-        f"{run.name}: a step has {job.batch_sequences} sequences, so it fills {job.devices(farm)} of the farm's "
-        f"{farm.count:,} accelerators; hours and memory are for those."
-    ]
+    fewer = (
+        f"{run.name}: a step has {job.batch_sequences} sequences, so it fills {job.num_devices} of the farm's "
+        f"{farm.count:,} x {farm.gpu}; hours and memory are for those."
+    )
+    electricity = (
+        f"{run.name}: its euros are electricity alone, as for a machine one already owns; {job.farm_path} has neither "
+        "rent_euros_per_hour nor buy_euros."
+    )
     return [
         f"{run.name}: {run.flops:.2g} FLOP, {_threshold(run.flops)}",
         f"{run.name}: {per_parameter:.3g} tokens for each active parameter; about {COMPUTE_OPTIMAL_TOKENS} spend "
         "training compute best (arXiv 2203.15556, dense models), more makes a better model to serve.",
-        *(fewer if job.devices(farm) < farm.count else []),
+        *([fewer] if job.num_devices < farm.count else []),
+        *([] if farm.rent_euros_per_hour or farm.buy_euros else [electricity]),
     ]
 
 
-def warnings(run: RunBill, farm: Farm) -> list[str]:
+def warnings(job: Job, run: RunBill) -> list[str]:
     """What would stop the run."""
     if run.fits:
         return []
     return [
-        f"{run.name} does not fit: {run.memory_gib.total:.1f} GiB needed on each {farm.gpu}, "
-        f"{run.memory_gib.available:.1f} available. Raise plan.farm.count or take one with more memory."
+        f"{run.name} does not fit: {run.memory_gib.total:.1f} GiB needed on each {run.farm.gpu}, "
+        f"{run.memory_gib.available:.1f} available. Raise {job.farm_path}.count or take one with more memory."
     ]
 
 

@@ -43,43 +43,30 @@ def price(
     each source, and with the mixture tells how often each is read. Raises RecipeError for a farm that cannot be
     priced.
     """
-    farm, gpu = recipe.plan.farm, accelerators.of(recipe.plan.farm)
-    hourly, cost = hourly_price(farm, gpu)
     work = jobs(recipe, vocab_size)
-    runs = tuple(_run_bill(job, recipe, gpu, hourly, mixture) for job in work)
-    warnings = [line for run in runs for line in notices.warnings(run, farm)]
-    notes = [line for job, run in zip(work, runs, strict=True) for line in notices.notes(job, run, farm)]
-    if not (farm.rent_euros_per_hour or farm.buy_euros):
-        warnings.append("The euros are electricity alone: plan.farm has neither rent_euros_per_hour nor buy_euros.")
+    runs = tuple(_run_bill(job, recipe.plan.max_overhead_fraction, mixture) for job in work)
+    priced = list(zip(work, runs, strict=True))
+    warnings = [line for job, run in priced for line in notices.warnings(job, run)]
+    notes = [line for job, run in priced for line in notices.notes(job, run)]
     if mixture is not None and tokens_by_source is not None:
         warnings += notices.epochs(work[0], recipe.sources, mixture["weights"], tokens_by_source)
         notes += [notices.text_to_find(job, recipe.sources, tokens_by_source) for job in work[1:]]
     return Bill(
-        farm=FarmBill(
-            gpu=gpu.name,
-            count=farm.count,
-            peak_tflops=gpu.peak_tflops,
-            memory_gib=gpu.memory_gib,
-            watts=gpu.watts,
-            mfu=farm.mfu,
-            pue=farm.pue,
-            euros_per_gpu_hour=hourly,
-            cost=cost,
-            co2_grams_per_kwh=farm.co2_grams_per_kwh,
-            source=gpu.source,
-        ),
         runs=runs,
-        assumptions=notices.assumptions(recipe, USABLE_MEMORY),
+        assumptions=notices.assumptions(work, recipe.plan.max_overhead_fraction, USABLE_MEMORY),
         notes=tuple(notes),
         warnings=tuple(warnings),
     )
 
 
-def hourly_price(farm: Farm, gpu: Accelerator) -> tuple[float, str]:
-    """Euros for one accelerator for an hour of work, and how they were made. Raises RecipeError if ambiguous."""
+def hourly_price(farm: Farm, gpu: Accelerator, path: str) -> tuple[float, str]:
+    """Euros for one accelerator for an hour of work, and how they were made. `path` is the farm's in the recipe.
+
+    Raises RecipeError for a farm that is both rented and bought.
+    """
     if farm.rent_euros_per_hour and farm.buy_euros:
         raise RecipeError(
-            f"plan.farm.rent_euros_per_hour = {farm.rent_euros_per_hour:g} and plan.farm.buy_euros = "
+            f"{path}.rent_euros_per_hour = {farm.rent_euros_per_hour:g} and {path}.buy_euros = "
             f"{farm.buy_euros:g}: a farm is rented or bought; set one of them to 0"
         )
     if farm.rent_euros_per_hour:
@@ -96,24 +83,42 @@ def hourly_price(farm: Farm, gpu: Accelerator) -> tuple[float, str]:
     return write_off + electricity, words
 
 
-def _run_bill(job: Job, recipe: Recipe, gpu: Accelerator, hourly: float, mixture: Mapping[str, Any] | None) -> RunBill:
-    farm = recipe.plan.farm
+def _farm_bill(job: Job) -> FarmBill:
+    farm, gpu = job.farm, accelerators.of(job.farm, job.farm_path)
+    hourly, cost = hourly_price(farm, gpu, job.farm_path)
+    return FarmBill(
+        gpu=gpu.name,
+        count=farm.count,
+        peak_tflops=gpu.peak_tflops,
+        memory_gib=gpu.memory_gib,
+        watts=gpu.watts,
+        mfu=farm.mfu,
+        pue=farm.pue,
+        euros_per_gpu_hour=hourly,
+        cost=cost,
+        co2_grams_per_kwh=farm.co2_grams_per_kwh,
+        source=gpu.source,
+    )
+
+
+def _run_bill(job: Job, overhead_fraction: float, mixture: Mapping[str, Any] | None) -> RunBill:
+    farm = _farm_bill(job)
     counted = count.parameters(job.model, job.vocab_size)
     flops_per_token = count.flops_per_token(job.model, job.vocab_size, job.sequence_length)
     flops = flops_per_token * job.tokens
-    useful_hours = flops / (gpu.peak_tflops * 1e12 * farm.mfu) / 3600
-    gpu_hours = useful_hours * (1 + recipe.plan.max_overhead_fraction)
-    euros, kwh = gpu_hours * hourly, gpu_hours * gpu.watts / 1000 * farm.pue
-    memory = _memory(job, farm, gpu)
+    gpu_hours = flops / (farm.peak_tflops * 1e12 * farm.mfu) / 3600 * (1 + overhead_fraction)
+    euros, kwh = gpu_hours * farm.euros_per_gpu_hour, gpu_hours * farm.watts / 1000 * farm.pue
+    memory = _memory(job, farm.memory_gib)
     return RunBill(
         name=job.name,
+        farm=farm,
         parameters=counted.total,
         active_parameters=counted.active,
         tokens=job.tokens,
         flops_per_token=flops_per_token,
         flops=flops,
         gpu_hours=gpu_hours,
-        hours=gpu_hours / job.devices(farm),
+        hours=gpu_hours / job.num_devices,
         euros=euros,
         kwh=kwh,
         co2_kg=kwh * farm.co2_grams_per_kwh / 1000,
@@ -123,13 +128,13 @@ def _run_bill(job: Job, recipe: Recipe, gpu: Accelerator, hourly: float, mixture
     )
 
 
-def _memory(job: Job, farm: Farm, gpu: Accelerator) -> MemoryBill:
-    bytes_ = count.memory(job.model, job.vocab_size, job.sequence_length, num_devices=job.devices(farm))
+def _memory(job: Job, memory_gib: float) -> MemoryBill:
+    bytes_ = count.memory(job.model, job.vocab_size, job.sequence_length, num_devices=job.num_devices)
     return MemoryBill(
         weights=bytes_.weights / 2**30,
         gradients=bytes_.gradients / 2**30,
         optimiser=bytes_.optimiser / 2**30,
         activations=bytes_.activations / 2**30,
         total=bytes_.total / 2**30,
-        available=gpu.memory_gib * USABLE_MEMORY,
+        available=memory_gib * USABLE_MEMORY,
     )

@@ -21,7 +21,8 @@ def render(bill: Bill) -> str:
     world.filters.update(cell=cell, figure=figure, whole=whole, percent=percent, extra=extra)
     columns = [_column(run) for run in bill.runs]
     rows = [(label, [column[label] for column in columns]) for label in columns[0]]
-    return world.get_template(TEMPLATE).render(bill=bill, rows=rows).rstrip() + "\n"
+    sources = dict.fromkeys((run.farm.gpu, run.farm.source) for run in bill.runs)
+    return world.get_template(TEMPLATE).render(bill=bill, rows=rows, sources=sources).rstrip() + "\n"
 
 
 def figure(amount: float) -> str:
@@ -45,12 +46,12 @@ def cell(text: str) -> str:
 
 
 def extra(found: WrongMix) -> str:
-    """`12 more GPU-hours (5 to 20) and 34 more euros (10 to 50), 1.4 times the compute (1.1 to 1.8).`"""
+    """`12 accelerator-hours (5 to 20) and 34 euros (10 to 50) more, 1.4 times the compute (1.1 to 1.8).`"""
     if found.compute_ratio is None or found.gpu_hours is None or found.euros is None:
         return "no figure."
     return (
-        f"{figure(found.gpu_hours)} GPU-hours{_span(found.gpu_hours_interval)} and {figure(found.euros)} "
-        f"euros{_span(found.euros_interval)} more, {figure(found.compute_ratio)} times the "
+        f"{figure(found.gpu_hours)} accelerator-hours{_span(found.gpu_hours_interval)} and "
+        f"{figure(found.euros)} euros{_span(found.euros_interval)} more, {figure(found.compute_ratio)} times the "
         f"compute{_span(found.interval)}."
     )
 
@@ -63,8 +64,11 @@ def _span(ends: Interval | None) -> str:
 
 
 def _column(run: RunBill) -> dict[str, str]:
-    memory = run.memory_gib
+    farm, memory = run.farm, run.memory_gib
     return {
+        "Farm": f"{whole(farm.count)} x {cell(farm.gpu)}",
+        "Utilisation (MFU)": percent(farm.mfu),
+        "Euros for an accelerator-hour": figure(farm.euros_per_gpu_hour),
         "Parameters": whole(run.parameters),
         "Active for a token": whole(run.active_parameters),
         "Training tokens": whole(run.tokens),

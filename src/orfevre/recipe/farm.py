@@ -1,4 +1,4 @@
-"""The training farm that the plan prices, and a larger run to price beside this one."""
+"""The farms that the plan prices runs on, and a larger run to price beside this one."""
 
 from pydantic import Field
 
@@ -8,7 +8,7 @@ from .model import Model
 
 class Farm(Section):
     gpu: str = "H100-SXM"
-    """An accelerator of the built-in table (`orfevre plan --help` lists it), or any name with the figures below."""
+    """An accelerator known by name (docs/concepts/bill.md lists them), or any name with the three figures below."""
 
     count: Count = 8
     """Accelerators."""
@@ -48,7 +48,7 @@ class Farm(Section):
 
 
 class ScaleUp(Section):
-    """A larger run that the same mixture would feed, priced on the same farm."""
+    """A larger run that the same mixture would feed, priced on its own farm or on plan.farm."""
 
     name: str = "scale-up"
     """How the bill calls it."""
@@ -62,10 +62,13 @@ class ScaleUp(Section):
     sequence_length: Count = 4096
     """Its sequence length, for the attention FLOPs."""
 
+    farm: Farm | None = None
+    """Its farm; none by default takes plan.farm."""
+
 
 class Plan(Section):
     farm: Farm = Farm()
-    """What it runs on."""
+    """What this recipe's training run is priced on."""
 
     scale_up: ScaleUp | None = None
     """A larger run to price beside this one; none by default."""

@@ -59,10 +59,10 @@ def large(number: float | None) -> str:
     return f"{digits(number / scale)}{NARROW}{name}"
 
 
-def gpu_hours(number: float | None) -> str:
+def hours(number: float | None) -> str:
     if number is None:
         return NONE
-    return f"{count(number) if abs(number) >= 1e3 else digits(number)}{NARROW}GPU{NARROW}h"
+    return f"{count(number) if abs(number) >= 1e3 else digits(number)}{NARROW}h"
 
 
 def share(fraction: float | None, decimals: int = 1) -> str:

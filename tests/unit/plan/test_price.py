@@ -53,8 +53,9 @@ def test_mission_farm_a_thousand_h100_bought_at_30_000_euros():
     """Write-off 30,000 / (4 x 8766 x 0.7) = 1.2222 euros an hour, electricity 1.275 kW x 1.2 x 0.15 = 0.2295."""
     farm = Farm(gpu="H100-SXM", count=1000, buy_euros=30_000)
     bill = estimate(recipe(plan=Plan(farm=farm, scale_up=ScaleUp(model=MIXTRAL, tokens=10**12))))
-    assert bill.farm.euros_per_gpu_hour == pytest.approx(1.2222 + 0.2295, abs=1e-3)
     run = bill.runs[1]
+    assert run.farm == bill.runs[0].farm  # a scale-up without a farm takes the recipe's
+    assert run.farm.euros_per_gpu_hour == pytest.approx(1.2222 + 0.2295, abs=1e-3)
     assert run.parameters == 46_702_792_704
     assert run.gpu_hours == pytest.approx(1e12 * run.flops_per_token / (989e12 * 0.4) / 3600 * 1.1)
     assert run.fits
@@ -85,11 +86,11 @@ def test_unknown_gpu_names_the_nearest_and_what_to_give():
     with pytest.raises(RecipeError, match=r"plan\.farm\.gpu = 'h100sxm'.*H100-SXM.*plan\.farm\.watts"):
         estimate(recipe(Farm(gpu="h100sxm", peak_tflops=989, memory_gib=80)))
     own = Farm(gpu="TPU", peak_tflops=459, memory_gib=95, watts=400)
-    assert estimate(recipe(own)).farm.source == "peak_tflops, memory_gib, watts: the recipe"
+    assert estimate(recipe(own)).runs[0].farm.source == "peak_tflops, memory_gib, watts: the recipe"
 
 
 def test_recipe_figures_go_before_the_tables():
-    found = accelerators.of(Farm(gpu="H200", watts=900))
+    found = accelerators.of(Farm(gpu="H200", watts=900), "plan.farm")
     assert (found.watts, found.peak_tflops) == (900, 989)
     assert "watts: the recipe" in found.source
 
@@ -99,8 +100,48 @@ def test_rented_and_bought_at_once_is_refused():
         estimate(recipe(Farm(rent_euros_per_hour=2, buy_euros=30_000)))
 
 
-def test_neither_rented_nor_bought_is_said():
-    assert any("electricity alone" in line for line in estimate(recipe(Farm(count=1))).warnings)
+def test_neither_rented_nor_bought_is_noted_and_no_cause_for_worry():
+    bill = estimate(recipe(Farm(count=1)))
+    assert any("electricity alone" in line and "plan.farm has neither" in line for line in bill.notes)
+    assert bill.warnings == ()
+
+
+LAPTOP = Farm(gpu="CPU-2-core", count=1, mfu=0.5, pue=1.0)
+
+
+def scaled_up(farm: Farm, own: Farm = LAPTOP) -> Plan:
+    return Plan(farm=own, scale_up=ScaleUp(model=MIXTRAL, tokens=10**12, farm=farm))
+
+
+def test_each_run_is_priced_on_its_own_farm():
+    large = Farm(count=1000, buy_euros=30_000)
+    both = estimate(recipe(plan=scaled_up(large)))
+    one = estimate(recipe(LAPTOP))
+    other = estimate(recipe(plan=scaled_up(large, own=large)))
+    assert both.runs == (one.runs[0], other.runs[1])
+    assert [run.farm.gpu for run in both.runs] == ["CPU-2-core", "H100-SXM"]
+    assert both.runs[0].hours == pytest.approx(both.runs[0].flops / (0.16e12 * 0.5) / 3600 * 1.1)
+
+
+def test_notices_name_the_farm_of_the_run_they_speak_of():
+    bill = estimate(recipe(plan=scaled_up(Farm(gpu="L4", count=2, mfu=0.3))))
+    assert any("small, on 1 x CPU-2-core: MFU 0.5 (plan.farm.mfu), PUE 1" in line for line in bill.assumptions)
+    assert any("scale-up, on 2 x L4: MFU 0.3 (plan.scale_up.farm.mfu)" in line for line in bill.assumptions)
+    assert any("scale-up" in line and "plan.scale_up.farm has neither" in line for line in bill.notes)
+    (warning,) = bill.warnings
+    assert "on each L4" in warning and "plan.scale_up.farm.count" in warning
+
+
+@pytest.mark.parametrize(
+    ("farm", "words_wanted"),
+    [
+        (Farm(gpu="h100sxm"), r"^plan\.scale_up\.farm\.gpu = .*give plan\.scale_up\.farm\.peak_tflops, "),
+        (Farm(rent_euros_per_hour=2, buy_euros=1), r"^plan\.scale_up\.farm\.rent_euros_per_hour = 2 and "),
+    ],
+)
+def test_a_scale_up_farm_that_cannot_be_priced_is_named(farm: Farm, words_wanted: str):
+    with pytest.raises(RecipeError, match=words_wanted):
+        estimate(recipe(plan=scaled_up(farm)))
 
 
 def test_scale_up_without_vocabulary_is_refused():
@@ -118,8 +159,8 @@ def test_what_does_not_fit_is_a_warning():
 
 def test_a_run_fills_no_more_accelerators_than_it_has_sequences():
     large, small = (estimate(recipe(Farm(count=count, buy_euros=1))) for count in (1000, 16))
-    assert large.runs == small.runs  # 16 sequences a step
-    assert any("fills 16 of the farm's 1,000" in line for line in large.notes)
+    assert (large.runs[0].hours, large.runs[0].memory_gib) == (small.runs[0].hours, small.runs[0].memory_gib)
+    assert any("fills 16 of the farm's 1,000 x H100-SXM" in line for line in large.notes)
     assert not any("fills" in line for line in small.notes)
 
 
@@ -146,7 +187,7 @@ def test_wrong_mix_costs_ratio_minus_one_runs(ratio: float, low: float, high: fl
     assert wrong is not None and wrong.gpu_hours is not None and wrong.gpu_hours_interval is not None
     assert math.isclose(wrong.gpu_hours + run.gpu_hours, ratio * run.gpu_hours)
     assert wrong.gpu_hours_interval[0] <= wrong.gpu_hours <= wrong.gpu_hours_interval[1]
-    assert math.isclose(wrong.euros, wrong.gpu_hours * bill.farm.euros_per_gpu_hour)
+    assert math.isclose(wrong.euros, wrong.gpu_hours * run.farm.euros_per_gpu_hour)
     assert "proxy scale" in wrong.text and "assumed to carry over" in wrong.text
 
 
@@ -167,12 +208,16 @@ def test_epochs_over_the_limit_are_a_warning():
 
 def test_bill_survives_json_and_reads_as_markdown():
     bill = price(
-        recipe(plan=Plan(scale_up=ScaleUp(name="a|b", model=MIXTRAL, tokens=10**12))), 32_000, mixture=mixture()
+        recipe(plan=Plan(farm=LAPTOP, scale_up=ScaleUp(name="a|b", model=MIXTRAL, tokens=10**12, farm=Farm()))),
+        32_000,
+        mixture=mixture(),
     )
     assert Bill.model_validate_json(bill.model_dump_json()) == bill
     text = words.render(bill)
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert {line.replace("\\|", "").count("|") for line in table} == {4}  # every row has its three cells
+    assert "| Farm | 1 x CPU-2-core | 8 x H100-SXM |" in text
+    assert "Figures of CPU-2-core: arithmetic" in text and "Figures of H100-SXM: NVIDIA" in text
     assert "46,702,792,704" in text and "1.5 times the compute (1.2 to 2)" in text
 
 

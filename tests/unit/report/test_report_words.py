@@ -31,7 +31,7 @@ PLAIN = str.maketrans({words.NARROW: " "})
         (words.duration(402), "6 min 42 s"),
         (words.duration(59.97), "60.0 s"),
         (words.duration(3600 * 244), "10 d 4 h"),
-        (words.gpu_hours(125348.2), "125 348 GPU h"),
+        (words.hours(125348.2), "125 348 h"),
         (words.between([1.0, None]), "1.0000 to —"),
         (words.listing(["a", "b", "c"]), "a, b and c"),
         (words.sentence("it holds"), "It holds."),
@@ -49,7 +49,7 @@ def test_digits_keep_the_value_to_half_a_unit_of_the_third_digit(number: float) 
 
 
 WRITERS = (words.count, words.digits, words.scientific, words.share, words.loss, words.times, words.euros, words.energy,
-           words.mass, words.duration, words.large, words.gpu_hours)  # fmt: skip
+           words.mass, words.duration, words.large, words.hours)  # fmt: skip
 
 
 @pytest.mark.parametrize("write", WRITERS)
