@@ -15,13 +15,17 @@ CHUNK_ELEMENTS = 2**19
 
 
 def load_balancing(layers: Sequence[Routing]) -> torch.Tensor:
-    """E x sum over experts of (share of tokens) x (mean probability), the layers pooled as one; k when even.
+    """Mean over layers of E x sum over experts of (share of tokens) x (mean probability); k when every layer is even.
 
-    arXiv 2101.03961, eq. 4-6, generalised to top-k as transformers' `load_balancing_loss_func` does.
+    arXiv 2101.03961, eq. 4-6, generalised to top-k. For one layer it is transformers' `load_balancing_loss_func`. That
+    function pools the layers before it multiplies, so that one layer's idle expert is forgiven for another's busy one.
     """
-    num_tokens = sum(len(layer.chosen) for layer in layers)
-    shares_E = torch.stack([layer.counts() for layer in layers]).sum(0) / num_tokens
-    means_E = torch.stack([layer.probabilities.sum(0) for layer in layers]).sum(0) / num_tokens
+    return torch.stack([_load_balancing(layer) for layer in layers]).mean()
+
+
+def _load_balancing(layer: Routing) -> torch.Tensor:
+    shares_E = layer.counts() / len(layer.chosen)
+    means_E = layer.probabilities.mean(0)
     return len(means_E) * (shares_E * means_E).sum()
 
 

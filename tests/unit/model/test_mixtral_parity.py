@@ -1,5 +1,6 @@
 """The same weights in transformers' MixtralForCausalLM give the same logits, gradients and router loss."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from orfevre import recipe
 from orfevre.engine.build import build
 from orfevre.model import losses, names
+from orfevre.model.moe import Routing
 from orfevre.model.transformer import Transformer
 
 transformers = pytest.importorskip("transformers")
@@ -100,12 +102,13 @@ def test_loss_and_gradients_equal_those_of_mixtral_for_causal_lm(changes: dict[s
     theirs = mixtral(model.config, model)
     out = theirs(input_ids=ids[:, :-1], output_router_logits=True)
     entropy = torch.nn.functional.cross_entropy(out.logits.flatten(0, 1), ids[:, 1:].flatten())
-    (entropy + 0.5 * out.aux_loss).backward()
+    balance = balance_of_layers(out.router_logits, model.config)
+    (entropy + 0.5 * balance).backward()
     ours = model.losses(ids[:, :-1], ids[:, 1:])
     ours.total.backward()
 
     assert ours.cross_entropy.item() == pytest.approx(entropy.item(), rel=1e-5)
-    assert ours.load_balancing.item() == pytest.approx(out.aux_loss.item(), rel=1e-5)
+    assert ours.load_balancing.item() == pytest.approx(balance.item(), rel=1e-5)
     grads = {name: parameter.grad for name, parameter in model.named_parameters()}
     if model.config.tie_embeddings:
         grads["output.weight"] = grads["embedding.weight"]
@@ -134,13 +137,28 @@ def published_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return flat
 
 
-def test_load_balancing_pools_the_layers_as_transformers_does() -> None:
+def balance_of_layers(logits: Sequence[torch.Tensor], config: recipe.Model) -> torch.Tensor:
+    """transformers' loss of each layer on its own, their mean: given all layers at once it pools them."""
     from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
+    layers = [load_balancing_loss_func((layer,), config.num_experts, config.experts_per_token) for layer in logits]
+    return torch.stack(layers).mean()
+
+
+def test_load_balancing_is_transformers_of_each_layer() -> None:
     model, ids = made(**SHAPES[0])
     _, routings = model.hidden(ids)
-    theirs = load_balancing_loss_func(tuple(routing.logits for routing in routings), 4, 2)
+    theirs = balance_of_layers([routing.logits for routing in routings], model.config)
     torch.testing.assert_close(losses.load_balancing(routings), theirs)
+
+
+def test_a_layer_that_leans_one_way_is_not_forgiven_for_one_that_leans_the_other() -> None:
+    def leaning(expert: int) -> Routing:
+        logits = torch.zeros(8, 2)
+        logits[:, expert] = 3.0
+        return Routing(logits, logits.softmax(-1), torch.ones(8, 1), torch.full((8, 1), expert))
+
+    assert losses.load_balancing([leaning(0), leaning(1)]) > 1.9  # pooled, the two would pass for even: 1
 
 
 @pytest.mark.parametrize("changes", SHAPES)
