@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 BUILD_INPUTS := pyproject.toml setup.py constraints.txt src/orfevre/kernels/text.c
 
-.PHONY: quickstart install check lint test test-slow benchmark clean
+.PHONY: quickstart install check test test-slow benchmark clean
 
 quickstart: install
 	$(BIN)/orfevre run recipes/quickstart.toml
@@ -13,16 +13,13 @@ quickstart: install
 
 install: $(VENV)/installed
 
-check: install
-	$(BIN)/orfevre check recipes/quickstart.toml
-
-lint: $(VENV)/installed-dev
+check: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+test: check
 	$(BIN)/pytest
 
 test-slow: $(VENV)/installed-dev

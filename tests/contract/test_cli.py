@@ -121,6 +121,23 @@ def test_empty_source_is_refused(path: str, capsys: pytest.CaptureFixture[str]) 
     assert "sources.prose.paths" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("verb", ["run", "status", "curate", "tokenize", "report"])
+def test_a_work_folder_of_another_version_is_refused(verb: str, path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = Path(path).parent / "work" / "tiny" / "curate"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text('{"format": 99, "orfevre": "9.0.0"}', encoding="utf-8")
+    assert cli.main([verb, path]) == 2
+    shown = capsys.readouterr().err
+    assert "made by orfevre 9.0.0 in format 99" in shown and "--set work=" in shown
+
+
+def test_text_that_cannot_be_decoded_is_counted_and_told(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (Path(path).parent / "prose.txt").write_bytes(b"\xc3\x28\xa0\xa1 " * 500)
+    assert cli.main(["curate", path]) == 2
+    shown = capsys.readouterr().err
+    assert "undecodable" in shown and "prose" in shown and "Traceback" not in shown
+
+
 def test_generate_without_a_model(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["generate", path, "hello"]) == 2
     assert "no finished artefact" in capsys.readouterr().err
