@@ -47,4 +47,5 @@ def _save(path: Path, state: Mapping[str, torch.Tensor], names: list[str], dtype
     tensors = {name: state[name].detach().to("cpu", dtype).contiguous() for name in names}
     aside = path.with_name(f".{path.name}.aside")
     save_file(tensors, aside, metadata={"format": "pt"})  # transformers asks for this mark
+    aside.chmod(0o644)  # safetensors writes for the owner alone; a release is for everyone
     aside.replace(path)
