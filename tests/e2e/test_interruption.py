@@ -54,7 +54,8 @@ def test_killed_again_and_again_it_arrives_at_the_same_artefacts(journey: Journe
     for stage in ("curate", "tokenize", "mix", "train"):
         assert artifact.verify(folder / stage) == []
         ours, theirs = (artifact.require(place / stage).outputs for place in (folder, journey.folder))
-        steady = [name for name in ours if name.endswith(STEADY)]
+        steady = [name for name in ours if name.endswith(STEADY) and (name in theirs or "checkpoints/" not in name)]
+        assert steady  # which older checkpoint is kept beside the last one is a matter of time
         assert [name for name in steady if ours[name] != theirs.get(name)] == []
 
 
