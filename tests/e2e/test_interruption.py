@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from tests.e2e.small import Journey, orfevre, write_recipe
 
-from orfevre import artifact, pipeline
+from orfevre import artifact, metrics, pipeline
+from orfevre.ledger import Output
 
 STAGES = [stage.name for stage in pipeline.STAGES]
 
@@ -51,12 +52,24 @@ def test_killed_again_and_again_it_arrives_at_the_same_artefacts(journey: Journe
             break
     last = orfevre("run", recipe)
     assert last.returncode == 0, last.stderr
-    for stage in ("curate", "tokenize", "mix", "train"):
-        assert artifact.verify(folder / stage) == []
-        ours, theirs = (artifact.require(place / stage).outputs for place in (folder, journey.folder))
-        steady = [name for name in ours if name.endswith(STEADY) and (name in theirs or "checkpoints/" not in name)]
-        assert steady  # which older checkpoint is kept beside the last one is a matter of time
-        assert [name for name in steady if ours[name] != theirs.get(name)] == []
+    for stage in ("curate", "tokenize", "train"):
+        ours, theirs = (steady(place / stage) for place in (folder, journey.folder))
+        # which older checkpoint is kept beside the last one is a matter of time
+        shared = [name for name in ours if name in theirs or "checkpoints/" not in name]
+        assert shared and [name for name in shared if ours[name] != theirs.get(name)] == []
+    for log in ("proxies.jsonl", "checks.jsonl"):
+        assert runs(folder / "mix" / log) == runs(journey.folder / "mix" / log)
+
+
+def steady(folder: Path) -> dict[str, Output]:
+    """Files of an artefact that hold no times."""
+    assert artifact.verify(folder) == []
+    return {name: output for name, output in artifact.require(folder).outputs.items() if name.endswith(STEADY)}
+
+
+def runs(log: Path) -> dict[str, object]:
+    """What each small run was and measured; they finish in any order."""
+    return {row["run"]: (row["weights"], row["seed"], row["losses"]) for row in metrics.read(log)}
 
 
 def test_disk_full_is_told_and_loses_nothing(tmp_path: Path) -> None:
