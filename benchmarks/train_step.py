@@ -1,9 +1,10 @@
 """Training steps a second: our Transformer beside transformers' MixtralForCausalLM.
 
-Both take the same batches in float32, sum the same losses (ours has the router's z-loss besides), clip to the same norm
-and step torch's fused AdamW with our schedule. Ours is `loop.train` as every run uses it. After each of our steps the
-peer does its own, so a pair is measured within a second or two; the first pairs warm up and are thrown away. The peer
-runs with the faster of its CPU implementations of experts, found during warm-up.
+Both take the same random batches in float32, clip to the same norm and step torch's fused AdamW with our schedule.
+Their losses differ in two small things: ours balances experts layer by layer, the peer over all layers pooled, and ours
+adds the router's z-loss. Ours is `loop.train` as every run uses it. After each of our steps the peer does its own, so a
+pair is measured within a second or two; the first pairs warm up and are thrown away. The peer runs with the faster of
+its CPU implementations of experts by one step each; they are so close that noise may choose, and either will do.
 """
 
 import importlib.util
