@@ -77,7 +77,7 @@ def begin(folder: Path, fingerprint: str) -> tuple[Path, int, float]:
         earlier = {"fingerprint": fingerprint, "attempts": 0, "seconds": 0.0}
     attempts, seconds = int(earlier["attempts"]) + 1, float(earlier["seconds"])
     state = {"fingerprint": fingerprint, "attempts": attempts, "seconds": seconds, "started": time.time()}
-    _write_aside(draft / DRAFT, json.dumps(state))
+    write_text(draft / DRAFT, json.dumps(state))
     return draft, attempts, seconds
 
 
@@ -85,7 +85,7 @@ def finish(folder: Path, manifest: Manifest) -> None:
     """Write the manifest into the partial folder and put it in its place. Either the old or the new one stands."""
     draft = partial(folder)
     (draft / DRAFT).unlink(missing_ok=True)
-    _write_aside(draft / MANIFEST, manifest.model_dump_json(indent=1))
+    write_text(draft / MANIFEST, manifest.model_dump_json(indent=1))
     settle(folder)
 
 
@@ -145,7 +145,8 @@ def _draft_state(draft: Path) -> dict[str, float | str] | None:
         return None
 
 
-def _write_aside(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text beside its place and rename it there: a kill leaves the old file or the new one, never half."""
     aside = path.with_name(f".{path.name}.aside")
     with aside.open("w", encoding="utf-8") as file:
         file.write(text)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from orfevre import runner
+from orfevre import artifact, runner
 from orfevre.curate.settle import settle
 from orfevre.curate.sift import sift
 from orfevre.curate.units import Unit, scratch_of, split_work
@@ -34,7 +34,7 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     tasks = _settle(recipe, units, scratch, out)
     counts = runner.run_all(write_source, tasks, recipe.runner, label="writing documents")
     stats = {source.name: _of_files(source, units) | own for source, own in zip(recipe.sources, counts, strict=True)}
-    _write_aside(out / "stats.json", json.dumps({"sources": stats}, indent=1, ensure_ascii=False) + "\n")
+    artifact.write_text(out / "stats.json", json.dumps({"sources": stats}, indent=1, ensure_ascii=False) + "\n")
     shutil.rmtree(scratch.parent)
     for own in stats.values():
         assert own["read"] == own["kept"] + sum(own["dropped"].values())
@@ -86,9 +86,3 @@ def _of_files(source: Source, units: Sequence[Unit]) -> dict[str, Any]:
 def _tally(stats: Mapping[str, Mapping[str, Any]]) -> Tally:
     read, kept, size = (sum(own[key] for own in stats.values()) for key in ("read", "kept", "kept_bytes"))
     return Tally(counts={"read": read, "kept": kept, "dropped": read - kept, "kept_bytes": size})
-
-
-def _write_aside(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.aside")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from orfevre import artifact
 from orfevre.errors import InputError
 
 SPLITS = ("train", "validation")
@@ -190,9 +191,7 @@ class ShardWriter:
 
 def write_index(folder: Path, index: Index) -> None:
     """index.json, written aside and renamed."""
-    aside = folder / ".index.json.aside"
-    aside.write_text(index.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    aside.replace(folder / "index.json")
+    artifact.write_text(folder / "index.json", index.model_dump_json(indent=1) + "\n")
 
 
 def totals(sizes: Iterable[Split]) -> Split:

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer as HuggingFaceTokenizer
 from tokenizers.models import BPE
 from tokenizers.trainers import BpeTrainer
 
+from orfevre import artifact
 from orfevre.errors import InputError
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
@@ -60,9 +61,7 @@ class Tokenizer:
 
     def save(self, path: Path) -> None:
         """Write tokenizer.json aside, then rename."""
-        aside = path.with_name(f".{path.name}.aside")
-        aside.write_text(self._inner.to_str(pretty=True), encoding="utf-8")
-        aside.replace(path)
+        artifact.write_text(path, self._inner.to_str(pretty=True))
 
 
 def train(batches: Iterable[Sequence[str]], vocab_size: int) -> Tokenizer:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from orfevre import artifact
 from orfevre.data.shards import Shard
 from orfevre.engine import score
 from orfevre.model.transformer import Transformer
@@ -61,9 +62,7 @@ def score_source(
 def save(path: Path, scored: SourceScore) -> None:
     """Keep a source's score, written aside and renamed; floats come back bit for bit."""
     path.parent.mkdir(exist_ok=True)
-    aside = path.with_name(f".{path.name}.aside")
-    aside.write_text(json.dumps(vars(scored), allow_nan=False), encoding="utf-8")
-    aside.replace(path)
+    artifact.write_text(path, json.dumps(vars(scored), allow_nan=False))
 
 
 def restore(path: Path) -> SourceScore | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from orfevre import console
+from orfevre import artifact, console
 from orfevre.data import shards, tokenizer
 from orfevre.engine import checkpoint
 from orfevre.errors import InputError, RecipeError
@@ -144,9 +144,7 @@ def _samples(
 
 
 def _write(path: Path, table: Mapping[str, Any]) -> None:
-    aside = path.with_name(f".{path.name}.aside")
-    aside.write_text(json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    aside.replace(path)
+    artifact.write_text(path, json.dumps(table, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _show(table: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from orfevre import console, metrics
+from orfevre import artifact, console, metrics
 from orfevre.data import shards
 from orfevre.ledger import Tally
 from orfevre.mix import check, limits, mixture, price, proxies
@@ -111,7 +111,4 @@ def _tally(rows: Sequence[Row], checks: Sequence[Row], table: Mapping[str, Any])
 
 
 def _write(path: Path, table: Mapping[str, Any]) -> None:
-    """Aside and renamed: a kill leaves no half of it."""
-    aside = path.with_name(f".{path.name}.aside")
-    aside.write_text(json.dumps(table, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
-    aside.replace(path)
+    artifact.write_text(path, json.dumps(table, indent=1, allow_nan=False, ensure_ascii=False) + "\n")

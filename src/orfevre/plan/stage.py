@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from orfevre import console
+from orfevre import artifact, console
 from orfevre.data.shards import read_index
 from orfevre.ledger import Tally
 from orfevre.recipe import Recipe
@@ -30,12 +30,6 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     )
     for line in bill.warnings:
         console.warn(line)
-    _write(out / "bill.json", bill.model_dump_json(indent=1) + "\n")
-    _write(out / "bill.md", words.render(bill))
+    artifact.write_text(out / "bill.json", bill.model_dump_json(indent=1) + "\n")
+    artifact.write_text(out / "bill.md", words.render(bill))
     return Tally(counts={"runs": len(bill.runs), "warnings": len(bill.warnings)})
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.aside")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)

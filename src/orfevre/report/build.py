@@ -8,6 +8,7 @@ Resumes: nothing to resume; it is made anew each time, the same bytes from the s
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from orfevre import artifact
 from orfevre.report.blocks import Plot, Section
 from orfevre.report.facts import Facts, gather
 from orfevre.report.sections import bill, data, ledger, mixture, training
@@ -46,7 +47,7 @@ def write(run_folder: Path) -> Path:
     page = _render(facts, sections, drawings)
     run_folder.mkdir(parents=True, exist_ok=True)
     _save_plots(run_folder / PLOTS, drawings)
-    _write_aside(run_folder / PAGE, page)
+    artifact.write_text(run_folder / PAGE, page)
     return run_folder / PAGE
 
 
@@ -94,13 +95,7 @@ def _save_plots(folder: Path, drawings: dict[str, tuple[str, str]]) -> None:
 
     folder.mkdir(exist_ok=True)
     for name, (wide, _) in drawings.items():
-        _write_aside(folder / f"{name}.svg", drawing.plain(wide) + "\n")
+        artifact.write_text(folder / f"{name}.svg", drawing.plain(wide) + "\n")
     for path in folder.glob("*.svg"):
         if path.stem not in drawings:
             path.unlink()  # of an earlier report; its stage is gone
-
-
-def _write_aside(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.aside")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from orfevre import metrics
+from orfevre import artifact, metrics
 from orfevre.engine.loop import StepReport
 
 
@@ -18,9 +18,7 @@ class Log:
         self.tokens: int = steps[-1]["tokens"] if steps else 0
         self.seconds: float = steps[-1]["seconds"] if steps else 0.0
         self._validations = len(rows) - len(steps)
-        aside = path.with_name(f".{path.name}.aside")
-        aside.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-        aside.replace(path)
+        artifact.write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
     def step(self, report: StepReport) -> str:
         """Write the line; returns what to show of it."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from orfevre import console
+from orfevre import artifact, console
 from orfevre.data import shards
 from orfevre.data.loader import Loader
 from orfevre.data.shards import Shard
@@ -109,6 +109,4 @@ def read_weights(path: Path, index: shards.Index) -> dict[str, float]:
 
 
 def _write(path: Path, table: Mapping[str, object]) -> None:
-    aside = path.with_name(f".{path.name}.aside")
-    aside.write_text(json.dumps(table, indent=1, allow_nan=False), encoding="utf-8")
-    aside.replace(path)
+    artifact.write_text(path, json.dumps(table, indent=1, allow_nan=False))
