@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BUILD_INPUTS := pyproject.toml setup.py constraints.txt src/orfevre/kernels/text.c
+BUILD_INPUTS := pyproject.toml setup.py constraints.txt $(wildcard src/orfevre/kernels/*.[ch])
 
 .PHONY: quickstart install check test test-slow benchmark clean
 

@@ -1,4 +1,4 @@
-"""Finds and loads the C kernels (text.c). Where they were not built, the NumPy twins do the same work."""
+"""Finds and loads the C kernels, the .c files beside it. Where they were not built, slower twins do the same work."""
 
 import ctypes
 import importlib.util
@@ -10,7 +10,7 @@ from orfevre import console
 @cache
 def library() -> ctypes.CDLL | None:
     """The C kernels, or None where no compiler was at hand when orfevre was installed."""
-    spec = importlib.util.find_spec("orfevre.kernels._text")
+    spec = importlib.util.find_spec("orfevre.kernels._kernels")
     if spec is None or spec.origin is None:
         return None
     try:

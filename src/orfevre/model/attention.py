@@ -5,9 +5,10 @@ Shapes: B sequences, S positions, H hidden, N query heads, K key-value heads, D 
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from orfevre import recipe
+
+from .attend import attend
 
 
 def rotary_tables(config: recipe.Model) -> tuple[torch.Tensor, torch.Tensor]:
@@ -72,13 +73,5 @@ class Attention(nn.Module):
         if cache is not None:
             past = cache.length
             k, v = cache.extend(k, v)
-        mixed = self._attend(q, k, v, past)
+        mixed = attend(q, k, v, past)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, -1))  # type: ignore[no-any-return]
-
-    def _attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, past: int) -> torch.Tensor:
-        """Scores are softmax(q k / sqrt(D)); query i sees keys up to past + i."""
-        length = q.shape[2]
-        if past and length > 1:
-            seen = torch.ones(length, past + length, dtype=torch.bool, device=q.device).tril(past)
-            return F.scaled_dot_product_attention(q, k, v, attn_mask=seen, enable_gqa=True)
-        return F.scaled_dot_product_attention(q, k, v, is_causal=not past, enable_gqa=True)

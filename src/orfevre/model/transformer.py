@@ -13,7 +13,8 @@ from orfevre import recipe
 
 from . import losses
 from .attention import Attention, KeyValueCache, rotary_tables
-from .moe import MixtureOfExperts, Routing, matmul_dtype
+from .experts import matmul_dtype
+from .moe import MixtureOfExperts, Routing
 from .norm import RMSNorm
 
 
