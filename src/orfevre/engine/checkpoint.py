@@ -1,6 +1,6 @@
 """Checkpoints: safetensors and JSON, never pickle; written aside and renamed, so that a kill leaves only whole ones.
 
-checkpoints/step-<n>/model.safetensors      parameters, float32
+checkpoints/step-<n>/model.safetensors      parameters and balancing biases, float32
 checkpoints/step-<n>/optimiser.safetensors  <parameter>.exp_avg, .exp_avg_sq, .step
 checkpoints/step-<n>/state.json             Progress
 """
@@ -145,8 +145,10 @@ def read_tensors(path: Path, shapes: Mapping[str, torch.Size]) -> dict[str, torc
 
 
 def _parameters(model: Transformer) -> dict[str, torch.Tensor]:
-    """By name, a tied tensor once."""
-    return {name: parameter.detach() for name, parameter in model.named_parameters()}
+    """By name, a tied tensor once; with the buffers that training changes (persistent ones: balancing biases)."""
+    kept = model.state_dict().keys()
+    state = dict(model.named_parameters()) | {name: tensor for name, tensor in model.named_buffers() if name in kept}
+    return {name: tensor.detach() for name, tensor in state.items()}
 
 
 def _moments(model: Transformer, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:

@@ -17,6 +17,7 @@ from orfevre.model.transformer import Losses, Transformer
 
 from . import checkpoint, optim
 from .checkpoint import Checkpoints, Progress
+from .documents import split_documents
 
 
 class Batches(Protocol):
@@ -61,12 +62,16 @@ def train(
     *,
     on_step: Callable[[StepReport], None] | None = None,
     checkpoints: Checkpoints | None = None,
+    bos: int | None = None,
 ) -> TrainResult:
     """Train `model` in place for `training.num_steps` steps and put it in evaluation mode.
 
     With `checkpoints`, goes on from the newest one and writes one at the end at least; `on_step` has then seen every
-    step up to it. A `recipe.Train` may ask for bfloat16 products. Raises UserError when the loss is not finite.
+    step up to it. A `recipe.Train` may ask for bfloat16 products. `bos`, the id of `<s>`, is what `document_mask` tells
+    documents apart by. Raises UserError when the loss is not finite.
     """
+    if training.document_mask and bos is None:
+        raise ValueError("document_mask needs the id of <s>: give bos")
     optimiser = optim.adamw(model, training.optim)
     progress, newest = Progress(), checkpoints.newest() if checkpoints else None
     if newest is not None:
@@ -75,7 +80,7 @@ def train(
     saved = time.monotonic()
     while progress.step < training.num_steps:
         started = time.perf_counter()
-        report = _step(model, optimiser, loader, training, progress.step)
+        report = _step(model, optimiser, loader, training, progress.step, bos)
         progress = Progress(
             progress.step + 1,
             progress.tokens + training.tokens_per_step,
@@ -94,11 +99,19 @@ def train(
 
 
 def _step(
-    model: Transformer, optimiser: torch.optim.Optimizer, loader: Batches, training: recipe.Training, step: int
+    model: Transformer,
+    optimiser: torch.optim.Optimizer,
+    loader: Batches,
+    training: recipe.Training,
+    step: int,
+    bos: int | None,
 ) -> dict[str, Any]:
     batch = torch.from_numpy(loader.batch(step)).to(model.embedding.weight.device)
     with _autocast(training, batch.device):
-        losses: Losses = model.losses(batch[:, :-1], batch[:, 1:])
+        if training.document_mask and bos is not None:
+            losses: Losses = model.losses(*split_documents(batch, bos))
+        else:
+            losses = model.losses(batch[:, :-1], batch[:, 1:])
     optimiser.zero_grad(set_to_none=True)
     total = float(losses.total.detach())
     losses.total.backward()  # type: ignore[no-untyped-call]
@@ -114,6 +127,7 @@ def _step(
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.step()
+    model.balance(losses.expert_counts)
     return {
         "loss": float(losses.cross_entropy),
         "aux_loss": float(losses.load_balancing),

@@ -85,19 +85,19 @@ def train_one(task: Task) -> Row:
     read = {name: shards.open_shard(place.tokenize, name, "train") for name in weights}
     held_out = {name: shards.open_shard(place.tokenize, name, "validation") for name in place.validated}
     model = build.build(place.shape, index.vocab_size, run.seed)
-    result = loop.train(model, Loader(read, weights, training, run.seed, place.pool_fraction), training)
+    loader = Loader(read, weights, training, run.seed, place.pool_fraction)
+    result = loop.train(model, loader, training, bos=index.bos)
     scored = {
         name: score.score_shard(
             model, shard, max_tokens=place.validation_tokens, sequence_length=training.sequence_length
         )
         for name, shard in held_out.items()
     }
-    forward = count.forward_flops_per_token(
-        place.shape, place.shape.vocab_size or index.vocab_size, training.sequence_length
-    )
+    shape = (place.shape, place.shape.vocab_size or index.vocab_size, training.sequence_length)
+    scoring = count.forward_flops_per_token(*shape) * sum(one.tokens for one in scored.values())
     return {
         "tokens": result.tokens,
-        "flops": forward * (3 * result.tokens + sum(one.tokens for one in scored.values())),
+        "flops": count.flops_per_token(*shape) * result.tokens + scoring,
         "seconds": round(result.seconds, 3),
         "losses": {name: one.bits_per_byte for name, one in scored.items()},
     }

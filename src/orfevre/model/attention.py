@@ -9,6 +9,7 @@ from torch import nn
 from orfevre import recipe
 
 from .attend import attend
+from .norm import RMSNorm
 
 
 def rotary_tables(config: recipe.Model) -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,20 +59,40 @@ class Attention(nn.Module):
         rows = (self.num_heads + 2 * self.num_kv_heads) * self.width
         self.qkv = nn.Linear(config.hidden_size, rows, bias=False)
         self.out = nn.Linear(self.num_heads * self.width, config.hidden_size, bias=False)
+        self.window = config.sliding_window or None
+        if config.qk_norm:
+            self.q_norm, self.k_norm = (RMSNorm(self.width, config.norm_eps) for _ in range(2))
 
     def forward(
-        self, x_BSH: torch.Tensor, cos_SD: torch.Tensor, sin_SD: torch.Tensor, cache: KeyValueCache | None = None
+        self,
+        x_BSH: torch.Tensor,
+        cos_SD: torch.Tensor,
+        sin_SD: torch.Tensor,
+        cache: KeyValueCache | None = None,
+        segments_BC: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """`[B, S, H]` -> `[B, S, H]`; the tables hold the S positions of x. A cache is extended by them."""
+        """`[B, S, H]` -> `[B, S, H]`; the tables hold the S positions of x. A cache is extended by them.
+
+        `segments_BC`: the document of every position seen, those in the cache first; attention stays within one.
+        """
         batch, length, _ = x_BSH.shape
-        heads = self.qkv(x_BSH).view(batch, length, -1, self.width)
-        turned, values = torch.split(heads, [self.num_heads + self.num_kv_heads, self.num_kv_heads], dim=2)
-        turned = rotate(turned, cos_SD, sin_SD)
-        queries, keys = torch.split(turned, [self.num_heads, self.num_kv_heads], dim=2)
-        q, k, v = queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)
+        q, k, v = self.project(x_BSH, cos_SD, sin_SD)
         past = 0
         if cache is not None:
             past = cache.length
             k, v = cache.extend(k, v)
-        mixed = attend(q, k, v, past)
+        mixed = attend(q, k, v, past, segments=segments_BC, window=self.window)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, -1))  # type: ignore[no-any-return]
+
+    def project(
+        self, x_BSH: torch.Tensor, cos_SD: torch.Tensor, sin_SD: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries `[B, N, S, D]`, keys and values `[B, K, S, D]`; the first two normalised (qk_norm) and turned."""
+        heads = self.qkv(x_BSH).view(*x_BSH.shape[:2], -1, self.width)
+        turned, values = torch.split(heads, [self.num_heads + self.num_kv_heads, self.num_kv_heads], dim=2)
+        if hasattr(self, "q_norm"):
+            queries, keys = torch.split(turned, [self.num_heads, self.num_kv_heads], dim=2)
+            turned = torch.cat((self.q_norm(queries), self.k_norm(keys)), dim=2)
+        turned = rotate(turned, cos_SD, sin_SD)
+        queries, keys = torch.split(turned, [self.num_heads, self.num_kv_heads], dim=2)
+        return queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)

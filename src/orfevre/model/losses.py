@@ -14,24 +14,42 @@ CHUNK_ELEMENTS = 2**19
 """Logits held at once, about: 2 MiB of float32 stays in a core's cache on its way through softmax."""
 
 
-def load_balancing(layers: Sequence[Routing]) -> torch.Tensor:
+def load_balancing(layers: Sequence[Routing], *, pooled: bool = False) -> torch.Tensor:
     """Mean over layers of E x sum over experts of (share of tokens) x (mean probability); k when every layer is even.
 
-    arXiv 2101.03961, eq. 4-6, generalised to top-k. For one layer it is transformers' `load_balancing_loss_func`. That
-    function pools the layers before it multiplies, so that one layer's idle expert is forgiven for another's busy one.
+    arXiv 2101.03961, eq. 4-6, generalised to top-k; padding is left out. For one layer it is transformers'
+    `load_balancing_loss_func`. That function pools the layers before it multiplies, so that one layer's idle expert is
+    forgiven for another's busy one; `pooled` does the same, to compare.
     """
-    return torch.stack([_load_balancing(layer) for layer in layers]).mean()
+    shares_LE, means_LE = (torch.stack(rows) for rows in zip(*(_load(layer) for layer in layers), strict=True))
+    if pooled:
+        shares_LE, means_LE = shares_LE.mean(0, keepdim=True), means_LE.mean(0, keepdim=True)
+    return means_LE.shape[1] * (shares_LE * means_LE).sum(1).mean()
 
 
-def _load_balancing(layer: Routing) -> torch.Tensor:
-    shares_E = layer.counts() / len(layer.chosen)
-    means_E = layer.probabilities.mean(0)
-    return len(means_E) * (shares_E * means_E).sum()
+def _load(layer: Routing) -> tuple[torch.Tensor, torch.Tensor]:
+    """The share of tokens that each expert got and its mean probability, `[E]` both."""
+    weight_T = _mean_weights(layer)
+    if weight_T is None:
+        return layer.counts() / len(layer.chosen), layer.probabilities.mean(0)
+    return layer.counts() * weight_T.amax(), weight_T @ layer.probabilities
 
 
 def router_z(layers: Sequence[Routing]) -> torch.Tensor:
-    """Mean over tokens and layers of logsumexp(router logits)^2 (arXiv 2202.08906, eq. 5)."""
-    return torch.stack([layer.logits.float().logsumexp(-1).square().mean() for layer in layers]).mean()
+    """Mean over real tokens and layers of logsumexp(router logits)^2 (arXiv 2202.08906, eq. 5)."""
+    means = []
+    for layer in layers:
+        wide = layer.logits.to(torch.promote_types(layer.logits.dtype, torch.float32))
+        squares_T, weight_T = wide.logsumexp(-1).square(), _mean_weights(layer)
+        means.append(squares_T.mean() if weight_T is None else weight_T @ squares_T)
+    return torch.stack(means).mean()
+
+
+def _mean_weights(layer: Routing) -> torch.Tensor | None:
+    """1 / (real tokens) for a real token, 0 for padding, `[T]` (all 0 when nothing is real); None without padding."""
+    if layer.real is None:
+        return None
+    return layer.real.to(layer.probabilities.dtype) / layer.real.sum().clamp(min=1)
 
 
 def cross_entropy(x_TH: torch.Tensor, output_VH: torch.Tensor, targets_T: torch.Tensor) -> torch.Tensor:

@@ -34,6 +34,20 @@ class Model(Section):
     experts_per_token: Count = 2
     """Experts each token is sent to."""
 
+    shared_experts: int = Field(default=0, ge=0)
+    """Experts of ffn_size that every token passes through, beside the chosen ones (DeepSeekMoE, arXiv 2401.06066)."""
+
+    router: Literal["softmax", "sigmoid"] = "softmax"
+    """Scores of the experts: `softmax` over all of them as Mixtral's, or a `sigmoid` each (DeepSeek-V3, arXiv
+    2412.19437, eq. 15). Those of the chosen are scaled to sum to 1 either way."""
+
+    balancing: Literal["loss", "bias"] = "loss"
+    """How the load is kept even: the load-balancing `loss`, or, instead of it, a `bias` on each expert's score that
+    counts only when experts are chosen and is stepped up or down after each batch (arXiv 2408.15664)."""
+
+    bias_update_rate: Positive = 0.001
+    """Step of that bias; with balancing = "bias" only."""
+
     vocab_size: int = Field(default=0, ge=0)
     """0 takes the tokenizer's size; otherwise it must not be smaller than that."""
 
@@ -49,8 +63,22 @@ class Model(Section):
     tie_embeddings: bool = False
     """Share the input embedding with the output projection."""
 
+    sliding_window: int = Field(default=0, ge=0)
+    """Positions a token attends to, its own included (arXiv 2310.06825); 0 is all before it."""
+
+    qk_norm: bool = False
+    """RMSNorm of each head's queries and keys before RoPE, with one weight for all heads, as Qwen3."""
+
+    mtp_depth: int = Field(default=0, ge=0)
+    """Blocks that predict one, two ... tokens further ahead while training (multi-token prediction, arXiv 2412.19437,
+    section 2.2); inference leaves them out."""
+
+    mtp_loss_weight: NonNegative = 0.3
+    """Weight of the mean of their cross entropies; with mtp_depth only."""
+
     aux_loss_weight: NonNegative = 0.02
-    """Weight of the load-balancing loss (arXiv 2101.03961, eq. 4, generalised to top-k as Mixtral's release does)."""
+    """Weight of the load-balancing loss (arXiv 2101.03961, eq. 4, generalised to top-k as Mixtral's release does);
+    with balancing = "loss" only."""
 
     z_loss_weight: NonNegative = 0.001
     """Weight of the router z-loss (arXiv 2202.08906, eq. 5)."""
@@ -71,6 +99,20 @@ class Model(Section):
             raise ValueError(f"a head of {self.head_width} is odd; RoPE rotates pairs, so make it even")
         if self.experts_per_token > self.num_experts:
             raise ValueError(f"experts_per_token {self.experts_per_token} exceeds num_experts {self.num_experts}")
+        return self
+
+    @model_validator(mode="after")
+    def _options_have_something_to_do(self) -> Self:
+        if self.balancing == "bias" and self.experts_per_token == self.num_experts:
+            raise ValueError(
+                f'balancing = "bias" has nothing to balance: each token goes to all {self.num_experts} experts; '
+                'raise num_experts or leave balancing at "loss"'
+            )
+        if self.mtp_depth >= self.context_length:
+            raise ValueError(
+                f"mtp_depth {self.mtp_depth} looks past the end of every sequence (context_length "
+                f"{self.context_length}); lower it"
+            )
         return self
 
 
@@ -117,6 +159,10 @@ class Training(Section):
 
     sequence_length: Count = 256
     """Tokens in a sequence; at most the model's context_length."""
+
+    document_mask: bool = False
+    """Keep documents that share a sequence apart: attention stays within one, and what follows one is not predicted.
+    Off, a token sees the documents before its own, as most published models were trained."""
 
     optim: Optim = Optim()
     """AdamW and its schedule."""

@@ -94,4 +94,9 @@ class Recipe(Section):
                     f"{path}.sequence_length {training.sequence_length} exceeds the model's context_length "
                     f"{model.context_length}; lower one or raise the other"
                 )
+            if model.mtp_depth >= training.sequence_length:
+                raise ValueError(
+                    f"{path}.sequence_length {training.sequence_length} leaves nothing for the model's mtp_depth "
+                    f"{model.mtp_depth} to predict; lower mtp_depth"
+                )
         return self

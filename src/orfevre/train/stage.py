@@ -43,7 +43,7 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     log = Log(out / "metrics.jsonl", flops_per_token, checkpoints.newest_step())
     held_out = {name: shards.open_shard(tokenized, name, "validation") for name in recipe.source_names}
     validation = Validation(held_out, train)
-    result = _train(model, loader, train, checkpoints, log, validation)
+    result = _train(model, loader, train, checkpoints, log, validation, bos=index.bos)
 
     validated = log.num_validations() * validation.tokens()
     summary = {
@@ -83,7 +83,14 @@ class Validation:
 
 
 def _train(
-    model: Transformer, loader: Loader, train: Train, checkpoints: Checkpoints, log: Log, validation: Validation
+    model: Transformer,
+    loader: Loader,
+    train: Train,
+    checkpoints: Checkpoints,
+    log: Log,
+    validation: Validation,
+    *,
+    bos: int,
 ) -> TrainResult:
     with console.progress("train", train.num_steps * train.tokens_per_step, "token") as bar:
         bar.skip(log.tokens)
@@ -94,7 +101,7 @@ def _train(
             if validation.due(report.step):
                 log.validation(report.step, validation.measure(model))
 
-        return loop.train(model, loader, train, on_step=on_step, checkpoints=checkpoints)
+        return loop.train(model, loader, train, on_step=on_step, checkpoints=checkpoints, bos=bos)
 
 
 def read_weights(path: Path, index: shards.Index) -> dict[str, float]:
