@@ -71,11 +71,12 @@ class MixtureOfExperts(nn.Module):
         if self.router == "sigmoid":
             scores = F.logsigmoid(scores)
         probabilities = scores.softmax(dim=-1)
-        ranked = probabilities.detach()
-        if self.biased:
-            ranked = (scores.detach().exp() if self.router == "sigmoid" else ranked) + self.balance_bias
+        if not self.biased:  # these very operations, for bits equal to Mixtral's
+            weights, chosen = probabilities.topk(self.num_chosen, dim=-1)
+            return Routing(logits, probabilities, weights / weights.sum(dim=-1, keepdim=True), chosen, real_T)
+        ranked = (scores.exp() if self.router == "sigmoid" else probabilities).detach() + self.balance_bias
         chosen = ranked.topk(self.num_chosen, dim=-1).indices
-        # a softmax over the chosen scales their probabilities to sum to 1, even where those would underflow
+        # the same weights, but the bias may choose experts whose probabilities underflow: so by a softmax over them
         return Routing(logits, probabilities, scores.gather(1, chosen).softmax(dim=-1), chosen, real_T)
 
     def forward(self, x_TH: torch.Tensor, real_T: torch.Tensor | None = None) -> tuple[torch.Tensor, Routing]:
