@@ -3,9 +3,14 @@
 FLOPs follow PaLM, appendix B (arXiv 2204.02311): a training token costs 6 FLOPs for each matrix weight it
 meets (a multiply and an add, forward once and backward twice) plus 12 x layers x heads x head size x
 sequence length for attention scores and their use. Two choices are ours: attention is halved, for a causal
-token sees half the sequence on average; and the weights counted are those of matrix products (attention,
-the experts a token is sent to, router, output projection), not the input embedding, which is a lookup.
-Recomputed activations are not counted: this is the work the result needs, not what a machine happened to do.
+token sees half the sequence on average (and fewer in a window); and the weights counted are those of matrix
+products (attention, the experts a token is sent to and the shared ones, router, output projection), not the
+input embedding, which is a lookup. Blocks that look ahead (mtp_depth) count in training only. Recomputed
+activations are not counted, nor is attention that document_mask spares: this is the work that the shape needs,
+not what a machine happened to do.
+
+Letters: L layers, H hidden, F inner width of an expert, E experts, N and K query and key-value heads, D head
+width, V vocabulary, S sequence length, W window.
 """
 
 from dataclasses import dataclass
@@ -19,13 +24,16 @@ class Parameters:
 
     total: int
     active: int
-    """Weights that one token meets: `total` without the experts it is not sent to."""
+    """Weights that one token meets in inference: `total` without the experts it is not sent to, and without `mtp`."""
     embedding: int
     """Input embedding and output projection; counted once when tied."""
     attention: int
     experts: int
+    """Shared experts among them."""
     router: int
     norms: int
+    mtp: int
+    """Blocks that look ahead while training, all of their weights."""
 
 
 @dataclass(frozen=True)
@@ -43,31 +51,35 @@ class Memory:
 
 
 def parameters(model: Model, vocab_size: int) -> Parameters:
-    """Weights of a Mixtral-layout model (arXiv 2401.04088): no biases, two RMSNorms a block."""
+    """Weights of a Mixtral-layout model (arXiv 2401.04088) with its options: no biases, two RMSNorms a block, two more
+    with qk_norm. What balances the load without a gradient (balancing = "bias") is no weight.
+    """
+    layers = model.num_layers
     embedding = model.hidden_size * vocab_size * (1 if model.tie_embeddings else 2)
-    attention = model.num_layers * _attention_per_layer(model)
-    experts = model.num_layers * model.num_experts * _expert(model)
-    router = model.num_layers * model.hidden_size * model.num_experts
-    norms = (2 * model.num_layers + 1) * model.hidden_size
-    total = embedding + attention + experts + router + norms
-    idle = model.num_layers * (model.num_experts - model.experts_per_token) * _expert(model)
-    return Parameters(total, total - idle, embedding, attention, experts, router, norms)
+    attention = layers * _attention_per_layer(model)
+    experts = layers * (model.num_experts + model.shared_experts) * _expert(model)
+    router = layers * _router(model)
+    norms = layers * _norms_per_layer(model) + model.hidden_size
+    mtp = model.mtp_depth * (_block(model) + _joining(model) + 3 * model.hidden_size)
+    total = embedding + attention + experts + router + norms + mtp
+    idle = layers * (model.num_experts - model.experts_per_token) * _expert(model)
+    return Parameters(total, total - idle - mtp, embedding, attention, experts, router, norms, mtp)
 
 
 def forward_flops_per_token(model: Model, vocab_size: int, sequence_length: int) -> float:
-    """FLOPs of one token's forward pass in a sequence of `sequence_length`; see the module's convention."""
-    per_layer = (
-        _attention_per_layer(model) + model.experts_per_token * _expert(model) + model.hidden_size * model.num_experts
-    )
-    matrix_weights = model.num_layers * per_layer + model.hidden_size * vocab_size
-    # scores and their use are 4 FLOPs for each pair of tokens and channel; halved: causal
-    attention = 2 * model.num_layers * model.num_heads * model.head_width * sequence_length
-    return 2.0 * matrix_weights + attention
+    """FLOPs of one token's forward pass in a sequence of `sequence_length`, as in inference; see the convention."""
+    blocks = model.num_layers * _block_flops(model, sequence_length)
+    return blocks + 2.0 * model.hidden_size * vocab_size
 
 
 def flops_per_token(model: Model, vocab_size: int, sequence_length: int) -> float:
-    """FLOPs of training on one token: forward, and twice that backward."""
-    return 3.0 * forward_flops_per_token(model, vocab_size, sequence_length)
+    """FLOPs of training on one token: forward, blocks that look ahead included, and twice that backward."""
+    forward = forward_flops_per_token(model, vocab_size, sequence_length)
+    for depth in range(1, model.mtp_depth + 1):
+        left = sequence_length - depth  # positions that have a token so far ahead
+        matrices = 2.0 * (_joining(model) + model.hidden_size * vocab_size)
+        forward += (_block_flops(model, left) + matrices) * left / sequence_length
+    return 3.0 * forward
 
 
 def memory(
@@ -87,7 +99,7 @@ def memory(
     out: the allocator's fragments, buffers of the communication library, the process itself.
     """
     total = parameters(model, vocab_size).total
-    block = _attention_per_layer(model) + model.num_experts * (_expert(model) + model.hidden_size)
+    block = _block(model) - _norms_per_layer(model)
     gathered = max(block, model.hidden_size * vocab_size)  # the output projection is a unit of its own
     sharded = total / num_devices
     tokens = sequences_per_device * sequence_length
@@ -108,9 +120,37 @@ def _expert(model: Model) -> int:
     return 3 * model.hidden_size * model.ffn_size  # gate, up and down: SwiGLU
 
 
+def _router(model: Model) -> int:
+    return model.hidden_size * model.num_experts
+
+
+def _norms_per_layer(model: Model) -> int:
+    return 2 * model.hidden_size + (2 * model.head_width if model.qk_norm else 0)
+
+
+def _joining(model: Model) -> int:
+    return 2 * model.hidden_size * model.hidden_size  # stream and embedding side by side, to one stream
+
+
+def _block(model: Model) -> int:
+    experts = (model.num_experts + model.shared_experts) * _expert(model)
+    return _attention_per_layer(model) + experts + _router(model) + _norms_per_layer(model)
+
+
+def _block_flops(model: Model, sequence_length: int) -> float:
+    """FLOPs of one token's way through one block, forward."""
+    experts = (model.experts_per_token + model.shared_experts) * _expert(model)
+    matrix_weights = _attention_per_layer(model) + experts + _router(model)
+    # the pairs of tokens that see each other are a triangle of side S, less, in a window, one of side S - W
+    window = min(model.sliding_window or sequence_length, sequence_length)
+    pairs = window * (2 * sequence_length - window) / (2 * sequence_length)
+    # scores and their use are 4 FLOPs for each pair of tokens and channel
+    return 2.0 * matrix_weights + 4 * model.num_heads * model.head_width * pairs
+
+
 def _activation_bytes_per_token(model: Model, vocab_size: int) -> int:
-    kept = model.num_layers * model.hidden_size  # input of every block
+    kept = (model.num_layers + model.mtp_depth) * model.hidden_size  # input of every block
     heads = 2 * (model.num_heads + model.num_kv_heads) * model.head_width  # queries and output, keys and values
     expert = 2 * model.hidden_size + 4 * model.ffn_size  # in, out; gate, its SiLU, up, product
-    inside = 4 * model.hidden_size + heads + model.experts_per_token * expert
+    inside = 4 * model.hidden_size + heads + (model.experts_per_token + model.shared_experts) * expert
     return 2 * (kept + 2 * inside) + 4 * (2 * vocab_size)  # inside: values and their gradients

@@ -1,4 +1,12 @@
-"""Parameter names: ours, stacked for speed, to and from those of Hugging Face's MixtralForCausalLM safetensors."""
+"""Parameter names: ours, stacked for speed, to and from those of Hugging Face's MixtralForCausalLM safetensors.
+
+Options that MixtralForCausalLM lacks are refused by the recipe key. Names they add to a block:
+    attention.q_norm.weight, attention.k_norm.weight    [D]            qk_norm
+    moe.shared_w13, moe.shared_w2                       [2nF, H], [H, nF]   shared_experts: w1 of all n, then w3 of all
+    moe.balance_bias                                    [E]            balancing = "bias" (a buffer)
+and to the model: mtp.<d>.{hidden_norm,embedding_norm,norm}.weight [H], mtp.<d>.project.weight [H, 2H] and
+mtp.<d>.block.<as above> (mtp_depth), which inference does not need.
+"""
 
 import re
 from collections.abc import Mapping
@@ -6,6 +14,7 @@ from collections.abc import Mapping
 import torch
 
 from orfevre import recipe
+from orfevre.errors import UserError
 
 _WHOLE = {
     "embedding.weight": "model.embed_tokens.weight",
@@ -20,10 +29,33 @@ _IN_BLOCK = {
 }
 
 
+def check_mixtral(config: recipe.Model) -> None:
+    """Raises UserError when MixtralForCausalLM cannot say this model. (Blocks that look ahead are no hindrance: they
+    are left out, as inference leaves them out; a sliding window is a key of config.json.)"""
+    beyond = {
+        f"shared_experts = {config.shared_experts}": config.shared_experts > 0,
+        "qk_norm = true": config.qk_norm,
+        'router = "sigmoid"': config.router != "softmax",
+        'balancing = "bias"': config.balancing != "loss",
+    }
+    if keys := [key for key, used in beyond.items() if used]:
+        raise UserError(
+            f"model.{keys[0]}: the layout of MixtralForCausalLM has no place for it"
+            + (f", nor for {', '.join(keys[1:])}" if keys[1:] else "")
+            + "; train without it to publish in this layout"
+        )
+
+
 def to_hugging_face(state: Mapping[str, torch.Tensor], config: recipe.Model) -> dict[str, torch.Tensor]:
-    """Our state dict under Mixtral's names, one tensor an expert. Tied embeddings leave lm_head out, as there."""
+    """Our state dict under Mixtral's names, one tensor an expert. Tied embeddings leave lm_head out, as there.
+
+    Raises UserError for a model that Mixtral's layout cannot say, see `check_mixtral`.
+    """
+    check_mixtral(config)
     renamed = {}
     for name, tensor in state.items():
+        if name.startswith("mtp."):
+            continue
         if name in _WHOLE:
             if name != "output.weight" or not config.tie_embeddings:
                 renamed[_WHOLE[name]] = tensor
@@ -37,7 +69,9 @@ def to_hugging_face(state: Mapping[str, torch.Tensor], config: recipe.Model) -> 
 
 
 def from_hugging_face(state: Mapping[str, torch.Tensor], config: recipe.Model) -> dict[str, torch.Tensor]:
-    """The inverse of `to_hugging_face`. Raises KeyError for a missing name and ValueError for one left over."""
+    """The inverse of `to_hugging_face`, for a shape without mtp_depth. Raises KeyError for a missing name, ValueError
+    for one left over, UserError as there."""
+    check_mixtral(config)
     left = dict(state)
     ours = {name: left.pop(theirs) for name, theirs in _WHOLE.items() if name != "output.weight"}
     if config.tie_embeddings:
