@@ -42,7 +42,8 @@ def test_the_cache_gives_what_recomputation_gives(model: Transformer, pieces: li
     caches = [KeyValueCache(20) for _ in model.blocks]
     with torch.no_grad():
         cached = torch.cat([model(piece, caches) for piece in ids.split(pieces, dim=1)], dim=1)
-        torch.testing.assert_close(cached, model(ids), atol=1e-4, rtol=1e-4)
+        # weights five times too large amplify the rounding of float32: plain torch is as far from float64
+        torch.testing.assert_close(cached, model(ids), atol=1e-3, rtol=1e-3)
 
 
 def test_greedy_generation_equals_recomputation_without_a_cache(model: Transformer) -> None:
