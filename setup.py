@@ -12,8 +12,8 @@ setup(
             "orfevre.kernels._kernels",
             sources=[str(path) for path in sorted(KERNELS.glob("*.c"))],
             depends=[str(path) for path in sorted(KERNELS.glob("*.h"))],
-            extra_compile_args=["-O3", "-std=c11", "-pthread"],
-            extra_link_args=["-pthread"],
+            extra_compile_args=["-O3", "-std=c11", "-fno-math-errno", "-pthread"],
+            extra_link_args=["-pthread", "-ldl", "-lm"],
             optional=True,
         )
     ]

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +17,7 @@ from orfevre.model.transformer import Losses, Transformer
 from . import checkpoint, optim
 from .checkpoint import Checkpoints, Progress
 from .documents import split_documents
+from .working import Working, working
 
 
 class Batches(Protocol):
@@ -72,15 +72,18 @@ def train(
     """
     if training.document_mask and bos is None:
         raise ValueError("document_mask needs the id of <s>: give bos")
-    optimiser = optim.adamw(model, training.optim)
     progress, newest = Progress(), checkpoints.newest() if checkpoints else None
+    optimiser = optim.adamw(model, training.optim)
     if newest is not None:
         progress = checkpoint.load(newest, model, optimiser)
+    running = working(model, _dtype(training))
+    optimiser.follow(running.pairs)
     model.train()
+    running.model.train()
     saved = time.monotonic()
     while progress.step < training.num_steps:
         started = time.perf_counter()
-        report = _step(model, optimiser, loader, training, progress.step, bos)
+        report = _step(running, optimiser, loader, training, progress.step, bos)
         progress = Progress(
             progress.step + 1,
             progress.tokens + training.tokens_per_step,
@@ -99,24 +102,23 @@ def train(
 
 
 def _step(
-    model: Transformer,
-    optimiser: torch.optim.Optimizer,
+    running: Working,
+    optimiser: optim.AdamW,
     loader: Batches,
     training: recipe.Training,
     step: int,
     bos: int | None,
 ) -> dict[str, Any]:
+    model = running.model
     batch = torch.from_numpy(loader.batch(step)).to(model.embedding.weight.device)
-    with _autocast(training, batch.device):
-        if training.document_mask and bos is not None:
-            losses: Losses = model.losses(*split_documents(batch, bos))
-        else:
-            losses = model.losses(batch[:, :-1], batch[:, 1:])
-    optimiser.zero_grad(set_to_none=True)
+    if training.document_mask and bos is not None:
+        losses: Losses = model.losses(*split_documents(batch, bos))
+    else:
+        losses = model.losses(batch[:, :-1], batch[:, 1:])
+    optimiser.zero_grad()
     total = float(losses.total.detach())
     losses.total.backward()  # type: ignore[no-untyped-call]
-    limit = training.optim.grad_clip or math.inf
-    grad_norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), limit))
+    grad_norm = optimiser.gradient_norm()
     if not (math.isfinite(total) and math.isfinite(grad_norm)):
         raise UserError(
             f"training stopped at step {step + 1} of {training.num_steps}: loss {total:g}, gradient norm "
@@ -126,7 +128,8 @@ def _step(
     rate = optim.learning_rate(step, training.num_steps, training.optim)
     for group in optimiser.param_groups:
         group["lr"] = rate
-    optimiser.step()
+    limit = training.optim.grad_clip or math.inf
+    optimiser.step(scale=min(1.0, limit / (grad_norm + 1e-6)))  # as torch.nn.utils.clip_grad_norm_
     model.balance(losses.expert_counts)
     return {
         "loss": float(losses.cross_entropy),
@@ -137,8 +140,7 @@ def _step(
     }
 
 
-def _autocast(training: recipe.Training, device: torch.device) -> AbstractContextManager[Any]:
-    """bfloat16 matrix products over float32 master weights, where the recipe asks for them."""
-    if isinstance(training, recipe.Train) and training.dtype == "bfloat16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
+def _dtype(training: recipe.Training) -> torch.dtype:
+    """Of matrix products: proxies, whose section has no dtype, run in float32."""
+    wanted = training.dtype if isinstance(training, recipe.Train) else "float32"
+    return torch.bfloat16 if wanted == "bfloat16" else torch.float32

@@ -8,6 +8,7 @@ from torch import nn
 
 from orfevre import recipe
 
+from . import fused
 from .attend import attend
 from .norm import RMSNorm
 
@@ -22,13 +23,6 @@ def rotary_tables(config: recipe.Model) -> tuple[torch.Tensor, torch.Tensor]:
     angles = torch.arange(config.context_length, dtype=torch.float32)[:, None] * frequencies
     angles = torch.cat((angles, angles), dim=-1)
     return angles.cos(), angles.sin()
-
-
-def rotate(x_BSND: torch.Tensor, cos_SD: torch.Tensor, sin_SD: torch.Tensor) -> torch.Tensor:
-    """Turn each pair (x[i], x[i + D/2]) by its position's angle."""
-    first, second = x_BSND.chunk(2, dim=-1)
-    turned = torch.cat((-second, first), dim=-1)
-    return x_BSND * cos_SD[:, None].to(x_BSND.dtype) + turned * sin_SD[:, None].to(x_BSND.dtype)
 
 
 class KeyValueCache:
@@ -89,10 +83,10 @@ class Attention(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Queries `[B, N, S, D]`, keys and values `[B, K, S, D]`; the first two normalised (qk_norm) and turned."""
         heads = self.qkv(x_BSH).view(*x_BSH.shape[:2], -1, self.width)
-        turned, values = torch.split(heads, [self.num_heads + self.num_kv_heads, self.num_kv_heads], dim=2)
+        parts = [self.num_heads, self.num_kv_heads, self.num_kv_heads]
         if hasattr(self, "q_norm"):
-            queries, keys = torch.split(turned, [self.num_heads, self.num_kv_heads], dim=2)
-            turned = torch.cat((self.q_norm(queries), self.k_norm(keys)), dim=2)
-        turned = rotate(turned, cos_SD, sin_SD)
-        queries, keys = torch.split(turned, [self.num_heads, self.num_kv_heads], dim=2)
+            queries, keys, values = torch.split(heads, parts, dim=2)
+            heads = torch.cat((self.q_norm(queries.contiguous()), self.k_norm(keys.contiguous()), values), dim=2)
+        heads = fused.rotate(heads, cos_SD, sin_SD, self.num_heads + self.num_kv_heads)
+        queries, keys, values = torch.split(heads, parts, dim=2)
         return queries.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)

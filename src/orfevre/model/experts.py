@@ -7,7 +7,8 @@ Shapes: T tokens, H hidden, F inner width of an expert, E experts, k experts per
 from typing import Any
 
 import torch
-from torch.nn import functional as F
+
+from . import fused
 
 
 def run_experts(
@@ -28,9 +29,12 @@ def matmul_dtype(x: torch.Tensor) -> torch.dtype:
 
 
 class _Experts(torch.autograd.Function):
-    """Every expert on its own slice of the sorted rows: three matrix products an expert forward, six backward.
+    """Expert after expert on its own slice of the sorted rows: two matrix products forward, five backward.
 
-    Written by hand because autograd would zero and add a whole `[E, ...]` gradient for each expert's slice.
+    Written by hand because autograd would zero and add a whole `[E, ...]` gradient for each expert's slice. What one
+    expert needs between its products lives in memory that the next one uses again, and so stays in the cache: only the
+    first product's result is kept for the backward pass. The router's weight multiplies the inner rows, not the outer,
+    so that the weight's gradient needs no result of the second product.
     """
 
     @staticmethod
@@ -45,59 +49,45 @@ class _Experts(torch.autograd.Function):
         order_R = chosen.flatten().argsort(stable=True)
         ends = torch.bincount(chosen.flatten(), minlength=len(w2)).cumsum(0).tolist()
         token_R = order_R // chosen.shape[1]
-        x_RH = x_TH.index_select(0, token_R)
-        w1, w3 = w13.chunk(2, dim=1)
-        gate, up = _each(x_RH, w1.transpose(1, 2), ends), _each(x_RH, w3.transpose(1, 2), ends)
-        y_RH = _each(F.silu(gate).mul_(up), w2.transpose(1, 2), ends)
-        weight_R = weights.flatten().index_select(0, order_R).to(x_TH.dtype)
-        ctx.save_for_backward(x_RH, gate, up, y_RH, w13, w2, weight_R, order_R, token_R)
-        ctx.ends, ctx.shape = ends, chosen.shape
-        return _combine(y_RH * weight_R[:, None], order_R, chosen.shape)
+        weight_R = weights.flatten().index_select(0, order_R)
+        places = torch.empty_like(order_R)
+        places[order_R] = torch.arange(len(order_R), device=order_R.device)
+        gate_up = x_TH.new_empty(len(order_R), w13.shape[1])
+        y_RH = x_TH.new_empty(len(order_R), x_TH.shape[1])
+        for e, start, end in _busy(ends):
+            mine = gate_up[start:end]
+            torch.mm(x_TH.index_select(0, token_R[start:end]), w13[e].t(), out=mine)
+            torch.mm(fused.swiglu(mine, weight_R[start:end]), w2[e].t(), out=y_RH[start:end])
+        ctx.save_for_backward(x_TH, gate_up, w13, w2, weight_R, token_R, places.view(chosen.shape))
+        ctx.ends = ends
+        return fused.gather_sum(y_RH, places.view(chosen.shape))
 
     @staticmethod
     def backward(ctx: Any, grad_TH: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x_RH, gate, up, y_RH, w13, w2, weight_R, order_R, token_R = ctx.saved_tensors
-        grad_RH = grad_TH.to(x_RH.dtype).index_select(0, token_R)
-        grad_weight = torch.empty_like(weight_R, dtype=torch.promote_types(weight_R.dtype, torch.float32))
-        grad_weight[order_R] = torch.linalg.vecdot(grad_RH, y_RH).to(grad_weight.dtype)
-        grad_RH.mul_(weight_R[:, None])
-
-        silu = F.silu(gate)
-        grad_w2 = _outer(grad_RH, silu * up, ctx.ends)
-        grad_inner = _each(grad_RH, w2, ctx.ends)
-        grad_gate = torch.ops.aten.silu_backward(grad_inner * up, gate)
-        grad_up = grad_inner.mul_(silu)
-
-        w1, w3 = w13.chunk(2, dim=1)
-        grad_x_RH = _each(grad_gate, w1, ctx.ends).add_(_each(grad_up, w3, ctx.ends))
-        grad_x = _combine(grad_x_RH, order_R, ctx.shape)
-        grad_w13 = torch.cat((_outer(grad_gate, x_RH, ctx.ends), _outer(grad_up, x_RH, ctx.ends)), dim=1)
-        return grad_x, grad_w13, grad_w2, grad_weight.view(ctx.shape), None
-
-
-def _each(x_RI: torch.Tensor, w_EIO: torch.Tensor, ends: list[int]) -> torch.Tensor:
-    """Rows of expert e times w[e]: `[R, O]`."""
-    y_RO = x_RI.new_empty(len(x_RI), w_EIO.shape[2])
-    start = 0
-    for w, end in zip(w_EIO.unbind(), ends, strict=True):
-        if end > start:
-            torch.mm(x_RI[start:end], w, out=y_RO[start:end])
-        start = end
-    return y_RO
+        x_TH, gate_up, w13, w2, weight_R, token_R, places = ctx.saved_tensors
+        grad_TH = grad_TH.to(x_TH.dtype)
+        grad_w13, grad_w2, grad_weight = torch.empty_like(w13), torch.empty_like(w2), torch.empty_like(weight_R)
+        grad_x_RH = x_TH.new_empty(len(token_R), x_TH.shape[1])
+        for e, start, end in _busy(ctx.ends):
+            tokens = token_R[start:end]
+            grad = grad_TH.index_select(0, tokens)
+            inner, grad_gate_up, grad_weight[start:end] = fused.swiglu_backward(
+                gate_up[start:end], weight_R[start:end], torch.mm(grad, w2[e])
+            )
+            torch.mm(grad.t(), inner, out=grad_w2[e])
+            torch.mm(grad_gate_up, w13[e], out=grad_x_RH[start:end])
+            torch.mm(grad_gate_up.t(), x_TH.index_select(0, tokens), out=grad_w13[e])
+        for e in _idle(ctx.ends):
+            grad_w13[e].zero_()
+            grad_w2[e].zero_()
+        # the weight of a token's row is where the row is
+        return fused.gather_sum(grad_x_RH, places), grad_w13, grad_w2, grad_weight[places], None
 
 
-def _outer(a_RO: torch.Tensor, b_RI: torch.Tensor, ends: list[int]) -> torch.Tensor:
-    """Gradient of the weights: a[rows of e]^T b[rows of e] for each expert, `[E, O, I]`."""
-    grad_EOI = a_RO.new_zeros(len(ends), a_RO.shape[1], b_RI.shape[1])
-    start = 0
-    for grad, end in zip(grad_EOI.unbind(), ends, strict=True):
-        if end > start:
-            torch.mm(a_RO[start:end].t(), b_RI[start:end], out=grad)
-        start = end
-    return grad_EOI
+def _busy(ends: list[int]) -> list[tuple[int, int, int]]:
+    """Experts that have rows: their number, first row, and the row after their last."""
+    return [(e, start, end) for e, (start, end) in enumerate(zip([0, *ends], ends, strict=False)) if end > start]
 
 
-def _combine(rows_RH: torch.Tensor, order_R: torch.Tensor, shape: torch.Size) -> torch.Tensor:
-    """Put sorted rows back in the order of tokens and add the k rows of each token: `[T, H]`."""
-    unsorted = torch.empty_like(rows_RH).index_copy_(0, order_R, rows_RH)
-    return unsorted.view(*shape, -1).sum(dim=1)
+def _idle(ends: list[int]) -> list[int]:
+    return [e for e, (start, end) in enumerate(zip([0, *ends], ends, strict=False)) if end == start]

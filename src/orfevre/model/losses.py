@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from . import fused
 from .moe import Routing
 
 CHUNK_ELEMENTS = 2**19
@@ -77,22 +78,18 @@ def _chunks(rows: torch.Tensor, output_VH: torch.Tensor) -> tuple[torch.Tensor, 
 class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_TH: torch.Tensor, output_VH: torch.Tensor, targets_T: torch.Tensor) -> torch.Tensor:
-        grad_x, grad_output = torch.empty_like(x_TH), torch.zeros_like(output_VH)
+        grad_x, grad_output = torch.empty_like(x_TH), torch.empty_like(output_VH)
         losses_T = torch.empty(len(x_TH), dtype=torch.promote_types(x_TH.dtype, torch.float32), device=x_TH.device)
         pieces = zip(*(_chunks(rows, output_VH) for rows in (x_TH, targets_T, grad_x, losses_T)), strict=True)
-        for x, targets, grad, losses in pieces:
-            logits = (x @ output_VH.t()).to(losses.dtype)
-            column = targets[:, None]
-            at_target, largest = logits.gather(1, column)[:, 0], logits.amax(1)
-            probabilities = torch.softmax(logits, dim=1)
-            # log-sum-exp without another pass of exponentials: the largest probability is at least 1/V, never 0
-            torch.sub(largest - probabilities.amax(1).log(), at_target, out=losses)
-            # d loss / d logits = (probabilities - one hot) / T
-            probabilities.scatter_add_(1, column, torch.full_like(at_target, -1.0)[:, None])
-            slope = probabilities.to(x.dtype)
+        for index, (x, targets, grad, losses) in enumerate(pieces):
+            nats, slope = fused.entropy_slope(torch.mm(x, output_VH.t()), targets, 1 / len(x_TH))
+            losses.copy_(nats)
             torch.mm(slope, output_VH, out=grad)
-            grad_output.addmm_(slope.t(), x)
-        ctx.save_for_backward(grad_x.div_(len(x_TH)), grad_output.div_(len(x_TH)))
+            if index:
+                grad_output.addmm_(slope.t(), x)
+            else:  # saves zeroing it first
+                torch.mm(slope.t(), x, out=grad_output)
+        ctx.save_for_backward(grad_x, grad_output)
         return losses_T.mean()
 
     @staticmethod

@@ -66,7 +66,7 @@ class MixtureOfExperts(nn.Module):
 
         A balancing bias decides who is chosen and never how much a chosen one weighs (arXiv 2412.19437, eq. 16).
         """
-        logits = self.gate(x_TH)
+        logits = self.gate(x_TH.to(self.gate.weight.dtype))  # training in bfloat16 keeps the router in float32
         scores = logits.to(torch.promote_types(logits.dtype, torch.float32))  # logarithms of them, up to a constant
         if self.router == "sigmoid":
             scores = F.logsigmoid(scores)

@@ -78,7 +78,7 @@ class Transformer(nn.Module):
                 "give a shorter one"
             )
         cos_SD, sin_SD = self.cos[past:end], self.sin[past:end]
-        x_BSH, routings = self.embedding(ids_BS), []
+        x_BSH, routings = self._embed(ids_BS), []
         for index, block in enumerate(self.blocks):
             x_BSH, routing = block(x_BSH, cos_SD, sin_SD, caches[index] if caches else None, segments_BC)
             routings.append(routing)
@@ -146,6 +146,10 @@ class Transformer(nn.Module):
             nats_BS = nats_T.view(targets_BS.shape)
             return nats_BS if counted_BS is None else nats_BS.where(counted_BS, 0.0), routings
 
+    def _embed(self, ids_BS: torch.Tensor) -> torch.Tensor:
+        """In the dtype of the products: training in bfloat16 keeps the embedding itself in float32."""
+        return self.embedding(ids_BS).to(self.output.weight.dtype)  # type: ignore[no-any-return]
+
     def balance(self, expert_counts_LE: torch.Tensor) -> None:
         """After an optimiser step: move the balancing biases by the sign rule (arXiv 2408.15664), given how many
         tokens each expert of each layer got in the batch. Does nothing where balancing = "loss"."""
@@ -174,7 +178,7 @@ class Transformer(nn.Module):
                 # what is given must be of the position's own document; other positions stand aside as padding
                 own = segments_BS[:, :left] == segments_BS[:, depth:]
                 segments, counted = segments_BS[:, :left].where(own, -1), counted_BS[:, depth:] & own
-            given = self.embedding(ids_BS[:, depth:])
+            given = self._embed(ids_BS[:, depth:])
             x_BSH, normed_BSH, routing = head(x_BSH[:, :left], given, self.cos[:left], self.sin[:left], segments)
             entropies.append(self._entropy(normed_BSH, targets_BS[:, depth:], counted))
             routings.append(routing)

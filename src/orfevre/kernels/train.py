@@ -1,0 +1,47 @@
+"""The C kernels of training (train.c), with their argument types; addresses are plain integers.
+
+`half` is 1 for bfloat16 and 0 for float32; `threads` is how many threads of OpenMP's team share the work.
+"""
+
+import ctypes
+from functools import cache
+from typing import Any
+
+from orfevre.kernels import native
+
+_ADDRESS, _COUNT, _FLAG, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_float
+
+
+class AdamWRules(ctypes.Structure):
+    """`orfevre_adamw_rules` of train.c. Moments are corrected: correction1 = 1 - beta1^t, 2 = sqrt(1 - beta2^t)."""
+
+    _fields_ = [  # noqa: RUF012 - ctypes wants a plain list
+        (name, _FLOAT) for name in ("rate", "beta1", "beta2", "eps", "decay", "correction1", "correction2", "scale")
+    ]
+
+
+_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+    "orfevre_swiglu": (None, [_ADDRESS] * 3 + [_COUNT] * 2 + [_FLAG] * 2),
+    "orfevre_swiglu_backward": (None, [_ADDRESS] * 6 + [_COUNT] * 2 + [_FLAG] * 2),
+    "orfevre_gather_sum": (None, [_ADDRESS] * 3 + [_COUNT] * 3 + [_FLAG] * 2),
+    "orfevre_rms_norm": (None, [_ADDRESS] * 4 + [_COUNT] * 2 + [_FLOAT] + [_FLAG] * 2),
+    "orfevre_rms_norm_blocks": (_COUNT, [_COUNT]),
+    "orfevre_rms_norm_backward": (None, [_ADDRESS] * 6 + [_COUNT] * 2 + [_FLAG] * 2),
+    "orfevre_rotate": (None, [_ADDRESS] * 4 + [_COUNT] * 5 + [_FLOAT] + [_FLAG] * 2),
+    "orfevre_cross_entropy": (None, [_ADDRESS] * 3 + [_COUNT] * 2 + [_FLOAT] + [_FLAG] * 2),
+    "orfevre_adamw": (None, [_ADDRESS] * 5 + [_COUNT, ctypes.POINTER(AdamWRules)] + [_FLAG] * 2),
+    "orfevre_square_blocks": (_COUNT, [_COUNT]),
+    "orfevre_square_sum": (ctypes.c_double, [_ADDRESS] * 2 + [_COUNT] + [_FLAG] * 2),
+}
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The library with every kernel of training declared, or None where it was not built."""
+    loaded = native.library()
+    if loaded is None or not all(hasattr(loaded, name) for name in _SIGNATURES):
+        return None
+    for name, (result, arguments) in _SIGNATURES.items():
+        kernel = getattr(loaded, name)
+        kernel.restype, kernel.argtypes = result, arguments
+    return loaded
