@@ -134,6 +134,16 @@ def _generate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _inspect(options: argparse.Namespace) -> int:
+    from orfevre.inspect import look
+
+    table = look.look(Path(options.run), options.text)
+    if options.json:
+        look.save(table, Path(options.json))
+    look.tell(table)
+    return 0
+
+
 def _schema(options: argparse.Namespace) -> int:
     import json
 
@@ -169,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, purpose in STAGE_HELP.items():
         _with_recipe(verbs.add_parser(name, help=purpose, description=_sentence(purpose)), _stage)
     _add_generate(verbs)
+    _add_inspect(verbs)
     schema = verbs.add_parser("schema", help="print the recipe's JSON Schema, every key with its meaning")
     schema.set_defaults(function=_schema)
     return parser
@@ -209,6 +220,23 @@ def _add_generate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     generate.add_argument("--top-p", type=float, default=1.0, help="sample in the likeliest mass p (default 1)")
     generate.add_argument("--seed", type=int, default=1, help="same seed, same text (default 1)")
     generate.set_defaults(function=_generate)
+
+
+def _add_inspect(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    inspect = verbs.add_parser(
+        "inspect",
+        help="look inside a model: parameters, which experts a text's tokens go to, what experts specialise in",
+        description="Look inside a model: its configuration and parameters, where each token of a text goes, what the "
+        "experts specialise in; or compare two models. Nothing is changed.",
+    )
+    inspect.add_argument(
+        "run", metavar="RUN", nargs="?", help="a recipe, a run's folder, or a release, Hugging Face or Mistral folder"
+    )
+    inspect.add_argument("--text", metavar="FILE", help="follow this text through the model; - reads stdin")
+    inspect.add_argument("--json", metavar="FILE", help="write everything as JSON")
+    inspect.add_argument("--html", metavar="FILE", help="write a page that opens without a network")
+    inspect.add_argument("--diff", nargs=2, metavar=("A", "B"), help="what changed from one model to another")
+    inspect.set_defaults(function=_inspect)
 
 
 def _with_recipe(

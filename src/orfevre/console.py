@@ -56,6 +56,11 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = ""
     _out.print(grid)
 
 
+def width() -> int:
+    """Columns of stdout."""
+    return _out.width
+
+
 def quantity(amount: float, unit: str) -> str:
     """12345678 B -> `12.3 MB`; other units likewise with k, M, G."""
     for scale, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
