@@ -144,6 +144,13 @@ def _inspect(options: argparse.Namespace) -> int:
     return 0
 
 
+def _convert(options: argparse.Namespace) -> int:
+    from orfevre.weights import convert
+
+    convert.convert(Path(options.source), Path(options.target), options.to, options.dtype)
+    return 0
+
+
 def _schema(options: argparse.Namespace) -> int:
     import json
 
@@ -180,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         _with_recipe(verbs.add_parser(name, help=purpose, description=_sentence(purpose)), _stage)
     _add_generate(verbs)
     _add_inspect(verbs)
+    _add_convert(verbs)
     schema = verbs.add_parser("schema", help="print the recipe's JSON Schema, every key with its meaning")
     schema.set_defaults(function=_schema)
     return parser
@@ -237,6 +245,20 @@ def _add_inspect(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     inspect.add_argument("--html", metavar="FILE", help="write a page that opens without a network")
     inspect.add_argument("--diff", nargs=2, metavar=("A", "B"), help="what changed from one model to another")
     inspect.set_defaults(function=_inspect)
+
+
+def _add_convert(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    convert = verbs.add_parser(
+        "convert",
+        help="a model to Hugging Face's, Mistral's or llama.cpp's format",
+        description="Write a model in another format, in bounded memory: whole, or not at all. Pickles are refused.",
+    )
+    convert.add_argument("source", metavar="SRC", help="a recipe, a run's folder, a Hugging Face or Mistral folder")
+    convert.add_argument("target", metavar="DST", help="the folder to write, or a .gguf file; must not exist")
+    convert.add_argument("--to", required=True, choices=("hf", "mistral", "gguf"), help="format to write")
+    dtypes = ("float32", "bfloat16", "float16", "q8_0")
+    convert.add_argument("--dtype", choices=dtypes, help="of the weights (default: as stored); q8_0 with gguf only")
+    convert.set_defaults(function=_convert)
 
 
 def _with_recipe(

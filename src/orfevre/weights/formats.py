@@ -111,13 +111,45 @@ def _mistral_experts(builder: Builder, ours: str, theirs: str, *, stacked: bool,
     builder.stacked(f"{moe}w3", f"{ours}w13", config.ffn_size, shape)
 
 
+def gguf(config: recipe.Model, vocab_size: int) -> Layout:
+    """llama.cpp's `llama` architecture: RoPE's pairs side by side, experts stacked, one expert a dense model."""
+    builder = Builder(config)
+    hidden, width = config.hidden_size, config.num_heads * config.head_width
+    builder.whole("token_embd.weight", "embedding.weight", (vocab_size, hidden))
+    for layer in range(config.num_layers):
+        ours, theirs = f"blocks.{layer}.", f"blk.{layer}."
+        builder.whole(f"{theirs}attn_norm.weight", f"{ours}attention_norm.weight", (hidden,))
+        names = (f"{theirs}attn_q.weight", f"{theirs}attn_k.weight", f"{theirs}attn_v.weight")
+        builder.attention(names, f"{ours}attention.qkv.weight", "interleaved")
+        builder.whole(f"{theirs}attn_output.weight", f"{ours}attention.out.weight", (hidden, width))
+        builder.whole(f"{theirs}ffn_norm.weight", f"{ours}moe_norm.weight", (hidden,))
+        _gguf_experts(builder, f"{ours}moe.", theirs)
+    builder.whole("output_norm.weight", "norm.weight", (hidden,))
+    if not config.tie_embeddings:
+        builder.whole("output.weight", "output.weight", (vocab_size, hidden))
+    return builder.done()
+
+
+def _gguf_experts(builder: Builder, ours: str, theirs: str) -> None:
+    config = builder.config
+    experts, inner, hidden = config.num_experts, config.ffn_size, config.hidden_size
+    if experts == 1:
+        names = (f"{theirs}ffn_gate.weight", f"{theirs}ffn_down.weight", f"{theirs}ffn_up.weight")
+        builder.experts(names, ours)
+        return
+    builder.whole(f"{theirs}ffn_gate_inp.weight", f"{ours}gate.weight", (experts, hidden))
+    builder.stacked(f"{theirs}ffn_gate_exps.weight", f"{ours}w13", 0, (experts, inner, hidden))
+    builder.stacked(f"{theirs}ffn_down_exps.weight", f"{ours}w2", 0, (experts, hidden, inner))
+    builder.stacked(f"{theirs}ffn_up_exps.weight", f"{ours}w13", inner, (experts, inner, hidden))
+
+
 def cannot_say(config: recipe.Model) -> list[str]:
-    """The options in use that MixtralForCausalLM and Mistral's own format have no words for."""
-    said = {
-        "shared_experts": bool(config.shared_experts),
-        "router": config.router != "softmax",
-        "balancing": config.balancing != "loss",
-        "qk_norm": config.qk_norm,
-        "mtp_depth": bool(config.mtp_depth),
+    """The options in use that no format but our own has words for. Blocks that look ahead (mtp_depth) are no hindrance:
+    inference leaves them out, and so do the other formats."""
+    used = {
+        f"model.shared_experts = {config.shared_experts}": config.shared_experts > 0,
+        "model.qk_norm = true": config.qk_norm,
+        'model.router = "sigmoid"': config.router != "softmax",
+        'model.balancing = "bias"': config.balancing != "loss",
     }
-    return [f"model.{name}" for name, used in said.items() if used]
+    return [option for option, there in used.items() if there]

@@ -1,8 +1,8 @@
 """How each published layout cuts our stacked parameters into tensors: one table, read both ways.
 
 A `Piece` says: these rows of their tensor are those rows of ours. Loading gathers the pieces of our tensor, converting
-writes those of theirs, so that a layout and its inverse cannot disagree. Tensors are seen as matrices `[rows, columns]`,
-all dimensions but the last taken together (a stack of experts `[E, 2F, H]` is `[E * 2F, H]`), vectors as `[rows]`.
+writes those of theirs, so that a layout and its inverse cannot disagree. Tensors are matrices `[rows, columns]` here:
+all dimensions but the last taken together (a stack of experts `[E, 2F, H]` is `[E * 2F, H]`); a vector is `[rows]`.
 
 Shapes: H hidden, F inner width of an expert, E experts, N query heads, K key-value heads, D head width.
 """

@@ -102,9 +102,16 @@ class Opened:
         first = piece.their_start + start - piece.start
         if piece.order == "same":
             return rows(entry, first, first + stop - start)
-        whole = rows(entry, piece.their_start, piece.their_start + piece.their_rows)
-        turned = to_ours(whole, piece.order, self.layout.head_width)
-        return turned[start - piece.start : stop - piece.start]
+        low, high = piece.start, piece.start + piece.rows
+        if piece.order == "interleaved":  # only the heads that the rows are of
+            width = self.layout.head_width
+            low += (start - low) // width * width
+            high = min(high, low + -(-(stop - low) // width) * width)
+            first = piece.their_start + low - piece.start
+            whole = rows(entry, first, first + high - low)
+        else:
+            whole = rows(entry, piece.their_start, piece.their_start + piece.their_rows)
+        return to_ours(whole, piece.order, self.layout.head_width)[start - low : stop - low]
 
 
 def open_weights(path: Path) -> Opened:

@@ -1,0 +1,165 @@
+"""`orfevre convert`: a model from one format to another, in bounded memory, whole or not at all."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from orfevre import console
+from orfevre.errors import InputError, UserError
+
+from . import formats, gguf, huggingface, mistral, published, stream, tables, tokenizer, written
+from .opened import Opened, open_weights
+from .written import Planned
+
+FORMATS = ("hf", "mistral", "gguf")
+DTYPES = ("float32", "bfloat16", "float16", "q8_0")
+SPARE_BYTES = 64_000_000
+"""Room on the disk for what is beside the weights."""
+
+COPIED = ("generation_config.json", "chat_template.jinja", "tokenizer.model*", "tekken.json", "LICENSE*")
+"""Files that are the same in every format."""
+
+
+def convert(source: Path, target: Path, to: str, dtype: str | None = None) -> None:
+    """Write the model at `source` to the folder `target` (a file for gguf), as it is stored or as `dtype`.
+
+    A model whose options Mixtral's format cannot say is written by `hf` in orfevre's own. Raises UserError.
+    """
+    _check_places(source, target, to, dtype)
+    opened = open_weights(source)
+    total = _prepare(opened, to, dtype)
+    _check_room(target, total)
+    aside = target.with_name(f".{target.name}.partial")
+    _clear(aside)
+    with console.progress(f"convert to {to}", total, "B") as bar:
+        done = bar.advance
+        if to == "gguf":
+            gguf.write(opened, aside, target.stem, _gguf_dtype(opened, dtype), done)
+        else:
+            aside.mkdir()
+            wanted = None if dtype is None else getattr(torch, dtype)
+            (_write_hugging_face if to == "hf" else _write_mistral)(opened, aside, wanted, done)
+    aside.rename(target)
+    console.result(str(target))
+
+
+def _check_places(source: Path, target: Path, to: str, dtype: str | None) -> None:
+    if dtype == "q8_0" and to != "gguf":
+        raise UserError(f"--dtype q8_0 is GGUF's, and --to is {to}; give float32, bfloat16 or float16")
+    if to == "gguf":
+        gguf.require()
+        if target.suffix != ".gguf":
+            raise UserError(f"{target}: GGUF is one file; give a name that ends with .gguf")
+    if source.resolve() == target.resolve():
+        raise UserError(f"{target}: the model itself; give another place to write to")
+    if target.exists() or target.is_symlink():
+        raise UserError(f"{target}: exists; give another place, or delete it first")
+    if source.resolve() in target.resolve().parents:
+        raise UserError(f"{target}: inside the model's own folder; give a place beside it")
+    if not target.absolute().parent.is_dir():
+        raise UserError(f"{target}: {target.absolute().parent} is not a folder; make it first")
+
+
+def _prepare(opened: Opened, to: str, dtype: str | None) -> int:
+    """Bytes that will be written. Raises UserError when the format cannot say the model."""
+    if to == "gguf":
+        gguf.check(opened, kind := _gguf_dtype(opened, dtype))
+        return gguf.num_bytes(opened, kind)
+    options = formats.cannot_say(opened.config)
+    if to == "mistral" and options:
+        raise InputError(f"{opened.path}: Mistral's format has no word for {', '.join(options)}; convert to hf")
+    if opened.config.mtp_depth and not options:
+        console.warn("the blocks that look ahead (mtp_depth) are left out: the format has no word for them")
+    wanted = None if dtype is None else getattr(torch, dtype)
+    size = {name: (wanted or opened.dtype(name)).itemsize for name in opened.names()}
+    return sum(size[name] * int(torch.Size(shape).numel()) for name, shape in opened.shapes.items())
+
+
+def _gguf_dtype(opened: Opened, dtype: str | None) -> str:
+    stored = str(opened.dtype("embedding.weight")).removeprefix("torch.")
+    return dtype or (stored if stored in gguf.DTYPES else "float32")
+
+
+def _check_room(target: Path, wanted: int) -> None:
+    free = shutil.disk_usage(target.absolute().parent).free
+    if free < wanted + SPARE_BYTES:
+        raise InputError(
+            f"{target.absolute().parent}: {console.quantity(wanted, 'B')} will be written and "
+            f"{console.quantity(free, 'B')} are free; make room or give a place on another disk"
+        )
+
+
+def _clear(aside: Path) -> None:
+    """What an attempt that was killed left."""
+    if aside.is_dir():
+        shutil.rmtree(aside)
+    aside.unlink(missing_ok=True)
+
+
+def _write_hugging_face(opened: Opened, folder: Path, dtype: torch.dtype | None, done: Callable[[int], None]) -> None:
+    config, vocab_size = opened.config, opened.vocab_size
+    own = bool(formats.cannot_say(config))
+    layout = formats.own(config, vocab_size) if own else formats.hugging_face(config, vocab_size)
+    planned = stream.plan(opened, layout, dtype, done)
+    written.write(folder, planned)
+    special = dict(opened.special)
+    _copy(opened, folder)
+    if opened.tokenizer_path is not None:
+        special = _write_tokenizer(opened, opened.tokenizer_path, folder)
+    write = huggingface.write_own if own else huggingface.write
+    published.write_json(folder / "config.json", write(config, vocab_size, special, _common(planned)))
+
+
+def _write_tokenizer(opened: Opened, path: Path, folder: Path) -> dict[str, object]:
+    """tokenizer.json and its settings; returns the special ids. A Hugging Face release keeps the files it has."""
+    made = tokenizer.load(path)
+    special = {**tokenizer.special_ids(made), **opened.special}
+    settings = path.with_name("tokenizer_config.json")
+    if path.name == "tokenizer.json" and settings.is_file():
+        shutil.copyfile(path, folder / "tokenizer.json")
+        shutil.copyfile(settings, folder / "tokenizer_config.json")
+        return special
+    table = tables.read(path).values if path.name == "tokenizer.json" else tokenizer.to_json(made)
+    if isinstance(special.get("bos_token_id"), int):
+        table = published.tokenizer(table, special["bos_token_id"])
+    published.write_json(folder / "tokenizer.json", table)
+    published.write_json(folder / "tokenizer_config.json", published.tokenizer_settings(opened.config, special))
+    if not (folder / "generation_config.json").exists():
+        published.write_json(folder / "generation_config.json", special)
+    return special
+
+
+def _write_mistral(opened: Opened, folder: Path, dtype: torch.dtype | None, done: Callable[[int], None]) -> None:
+    config, vocab_size = opened.config, opened.vocab_size
+    layout = formats.mistral(config, vocab_size, router=config.num_experts > 1)
+    planned = stream.plan(opened, layout, dtype, done)
+    written.write_file(folder / "consolidated.safetensors", planned)
+    published.write_json(folder / "params.json", mistral.write(config, vocab_size))
+    _copy(opened, folder)
+    if opened.tokenizer_path is not None and not _has_mistral_tokenizer(folder):
+        shutil.copyfile(opened.tokenizer_path, folder / opened.tokenizer_path.name)
+        console.warn(
+            f"{opened.tokenizer_path}: neither tekken.json nor tokenizer.model, so it is copied as it is; orfevre "
+            "reads it there, and so does what takes a tokenizer.json, but not Mistral's own tools"
+        )
+
+
+def _has_mistral_tokenizer(folder: Path) -> bool:
+    return (folder / "tekken.json").is_file() or bool(list(folder.glob("tokenizer.model*")))
+
+
+def _copy(opened: Opened, folder: Path) -> None:
+    for pattern in COPIED:
+        for path in opened.path.glob(pattern):
+            if path.is_file():
+                shutil.copyfile(path, folder / path.name)
+
+
+def _common(planned: list[Planned]) -> str:
+    """The dtype of most of the bytes."""
+    sizes: dict[torch.dtype, int] = {}
+    for tensor in planned:
+        sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.num_bytes
+    return str(max(sizes, key=lambda dtype: sizes[dtype])).removeprefix("torch.")
