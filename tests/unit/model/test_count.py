@@ -1,13 +1,19 @@
 """Counts against the published Mixtral 8x7B and against transformers' own model on the meta device."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
 import transformers
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.model.reference import options
 from torch.utils.flop_counter import FlopCounterMode
 
-from orfevre.model import count
+from orfevre.engine.build import build
+from orfevre.model import attention, count, moe
+from orfevre.model.attend import visible
 from orfevre.recipe import Model
 
 MIXTRAL = Model(
@@ -64,7 +70,7 @@ def test_total_is_what_transformers_builds(model: Model, vocab_size: int):
 @pytest.mark.parametrize("model", SHAPES)
 def test_parts_sum_to_the_total(model: Model):
     counted = count.parameters(model, 1000)
-    parts = counted.embedding + counted.attention + counted.experts + counted.router + counted.norms
+    parts = counted.embedding + counted.attention + counted.experts + counted.router + counted.norms + counted.mtp
     assert parts == counted.total
     dense = model.model_copy(update={"num_experts": model.experts_per_token})
     router_rest = counted.router - count.parameters(dense, 1000).router
@@ -106,3 +112,108 @@ def test_sharding_conserves_state_and_only_shrinks_a_device(devices: int):
     assert many.activations == one.activations
     assert many.total < one.total
     assert many.total == many.weights + many.gradients + many.optimiser + many.activations
+
+
+@settings(deadline=None, max_examples=60)
+@given(options(), st.integers(1, 40))
+def test_every_part_is_what_the_model_holds_whatever_the_options(model: Model, vocab_size: int):
+    counted = count.parameters(model, vocab_size)
+    held = {name: weight.numel() for name, weight in build(model, vocab_size, seed=1).named_parameters()}
+
+    def holding(*marks: str) -> int:
+        return sum(size for name, size in held.items() if name.startswith("blocks") and any(m in name for m in marks))
+
+    mtp = sum(size for name, size in held.items() if name.startswith("mtp"))
+    norms = holding("norm.weight") + held["norm.weight"]
+    experts = holding("moe.w13", "moe.w2", "moe.shared")
+    assert counted.total == sum(held.values())
+    assert counted.mtp == mtp
+    assert counted.norms == norms
+    assert counted.experts == experts
+    assert counted.router == holding("moe.gate")
+    assert counted.attention == holding("attention.qkv", "attention.out")
+    idle = holding("moe.w13", "moe.w2") * (model.num_experts - model.experts_per_token) // model.num_experts
+    assert counted.active == sum(held.values()) - idle - mtp
+
+
+@settings(deadline=None, max_examples=40)
+@given(options(), st.integers(4, 12))
+def test_forward_flops_are_what_torch_counts_in_ours_whatever_the_options(model: Model, length: int):
+    ids = torch.zeros(1, length, dtype=torch.long)
+    built = build(model, 11, seed=1)
+    with written_out(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        built(ids)
+    assert length * whole_square(model, count.forward_flops_per_token(model, 11, length), length) == pytest.approx(
+        counter.get_total_flops()
+    )
+    with written_out(), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        h, _ = built.stream(ids)
+        for depth, head in enumerate(built.mtp, start=1):
+            left = length - depth
+            h, normed, _ = head(h[:, :left], built.embedding(ids[:, depth:]), built.cos[:left], built.sin[:left])
+            built.output(normed)
+    ours = count.flops_per_token(model, 11, length) / 3 - 2 * model.hidden_size * 11  # the main head was not called
+    squares = sum(whole_square(model, 0.0, length - d, 1) * (length - d) for d in range(1, model.mtp_depth + 1))
+    assert length * whole_square(model, ours, length) + squares == pytest.approx(counter.get_total_flops())
+
+
+def whole_square(model: Model, flops: float, length: int, layers: int | None = None) -> float:
+    """A token's FLOPs with the pairs that a mask hides added: torch counts the whole square of scores."""
+    window = min(model.sliding_window or length, length)
+    hidden_pairs = length - window * (2 * length - window) / (2 * length)
+    return flops + (layers or model.num_layers) * 4 * model.num_heads * model.head_width * hidden_pairs
+
+
+@contextmanager
+def written_out() -> Iterator[None]:
+    """Experts and attention as plain matrix products, which torch's counter sees whatever the fast path is."""
+
+    def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, past: int, **_: object) -> torch.Tensor:
+        groups = q.shape[1] // k.shape[1]
+        return (q @ k.repeat_interleave(groups, 1).mT).softmax(-1) @ v.repeat_interleave(groups, 1)
+
+    def run_experts(
+        x: torch.Tensor, w13: torch.Tensor, w2: torch.Tensor, _: object, chosen: torch.Tensor
+    ) -> torch.Tensor:
+        for e, (first, second) in enumerate(zip(w13, w2, strict=True)):
+            rows = x[(chosen == e).any(1)]
+            (rows @ first.t())[:, : second.shape[1]] @ second.t()
+        return x
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention, "attend", attend)
+        patch.setattr(moe, "run_experts", run_experts)
+        yield
+
+
+@given(st.integers(1, 50), st.integers(1, 60))
+def test_the_pairs_in_a_window_are_those_of_its_mask_less_half_the_diagonal(length: int, window: int):
+    """Without a window the convention is S^2/2: half the square, which leaves out half the diagonal."""
+    model = Model(sliding_window=window)
+    whole = count.forward_flops_per_token(model, 10, length) - count.forward_flops_per_token(
+        model.model_copy(update={"num_layers": 0}), 10, length
+    )
+    matrices = whole - 4 * model.num_layers * 256 * pairs_seen(length, window)
+    assert matrices == pytest.approx(
+        count.forward_flops_per_token(Model(), 10, length)
+        - count.forward_flops_per_token(Model().model_copy(update={"num_layers": 0}), 10, length)
+        - 4 * model.num_layers * 256 * length / 2
+    )
+
+
+def pairs_seen(length: int, window: int) -> float:
+    """Pairs a token, from the mask that attention uses."""
+    return (int(visible(length, 0, window=window).sum()) - min(window, length) / 2) / length
+
+
+@settings(deadline=None, max_examples=30)
+@given(options(), st.integers(1, 40))
+def test_memory_is_of_the_weights_that_are_held(model: Model, vocab_size: int):
+    built = build(model, vocab_size, seed=1)
+    weights = sum(weight.numel() for weight in built.parameters())
+    block = sum(weight.numel() for weight in built.blocks[0].parameters() if weight.ndim > 1)
+    gathered = max(block, built.output.weight.numel())
+    one = count.memory(model, vocab_size, 8)
+    assert one.optimiser == 8 * weights
+    assert one.weights == 4 * weights + 2 * 2 * gathered
+    assert one.gradients == 4 * weights + 2 * gathered
