@@ -135,12 +135,31 @@ def _generate(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
+    from orfevre.errors import UserError
+
+    if (options.run is None) == (options.diff is None):
+        raise UserError("inspect looks at one RUN, or at what changed from A to B: give RUN, or --diff A B")
+    return _look(options) if options.diff is None else _compare(options)
+
+
+def _look(options: argparse.Namespace) -> int:
     from orfevre.inspect import look
 
     table = look.look(Path(options.run), options.text)
     if options.json:
         look.save(table, Path(options.json))
     look.tell(table)
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from orfevre.inspect import difference, look
+
+    first, second = options.diff
+    table = difference.compare(Path(first), Path(second), options.text)
+    if options.json:
+        look.save(table, Path(options.json))
+    difference.tell(table)
     return 0
 
 

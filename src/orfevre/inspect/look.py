@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def look(path: Path, text_path: str | None) -> dict[str, Any]:
         "text": None,
         "domains": None,
     }
-    if broken(table):
+    if broken(str(path), table["findings"]):
         return table  # what a model with such weights makes of a text says nothing
     run = subject.run
     has_domains = run is not None and (run / "tokenize" / "index.json").is_file() and not _is_dense(subject)
@@ -48,15 +49,15 @@ def look(path: Path, text_path: str | None) -> dict[str, Any]:
     return table
 
 
-def broken(table: dict[str, Any]) -> str:
+def broken(path: str, findings: Sequence[Mapping[str, str]]) -> str:
     """The first tensor that holds NaN or infinity, with the remedy; empty when none does."""
-    bad = [found for found in table["findings"] if found["kind"] == "not_finite"]
+    bad = [found for found in findings if found["kind"] == "not_finite"]
     if not bad:
         return ""
+    more = f" (and {len(bad) - 1} more tensors)" if len(bad) > 1 else ""
     return (
-        f"{table['model']['path']}: tensor {bad[0]['tensor']}: {bad[0]['text']}"
-        f"{f' (and {len(bad) - 1} more tensors)' if len(bad) > 1 else ''}; the file is damaged or its training "
-        "diverged, so take another checkpoint or release"
+        f"{path}: tensor {bad[0]['tensor']}: {bad[0]['text']}{more}; the file is damaged or its training diverged, so "
+        "take another checkpoint or release"
     )
 
 
@@ -132,5 +133,5 @@ def tell(table: dict[str, Any]) -> None:
         show.domains(table["domains"])
     for found in table["findings"]:
         console.warn(f"{found['tensor']}: {found['text']}")
-    if trouble := broken(table):
+    if trouble := broken(table["model"]["path"], table["findings"]):
         raise InputError(trouble)

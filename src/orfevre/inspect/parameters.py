@@ -114,23 +114,23 @@ def sums(pieces: Iterable[torch.Tensor]) -> Sums:
     return total
 
 
+_PLACES = (
+    ("mtp", r"mtp\."),
+    ("shared experts", r".*\.shared_"),
+    ("experts", r".*\.moe\.w(13|2)$"),
+    ("router", r".*\.moe\.(gate\.|balance_bias$)"),
+    ("norms", r"(.*[._])?norm\.weight$"),
+    ("attention", r".*\.attention\."),
+    ("output", r"output\."),
+    ("embedding", r"embedding\."),
+)
+
+
 def place(name: str) -> tuple[str, int | None]:
-    """The part a tensor belongs to, and its layer (null outside the blocks)."""
+    """The part a tensor belongs to, and its layer (None outside the blocks)."""
     found = re.match(r"blocks\.(\d+)\.", name)
-    layer = int(found[1]) if found else None
-    if name.startswith("mtp."):
-        return "mtp", None
-    if "shared_" in name:
-        return "shared experts", layer
-    if name.endswith(("moe.w13", "moe.w2")):
-        return "experts", layer
-    if ".moe.gate" in name or name.endswith("balance_bias"):
-        return "router", layer
-    if name.endswith("norm.weight"):
-        return "norms", layer
-    if ".attention." in name:
-        return "attention", layer
-    return ("output" if name.startswith("output") else "embedding"), None
+    part = next(part for part, pattern in _PLACES if re.match(pattern, name))
+    return part, int(found[1]) if found else None
 
 
 def tabulate(opened: Opened, measured: list[Measured]) -> dict[str, Any]:

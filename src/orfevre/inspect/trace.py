@@ -62,7 +62,7 @@ def follow(model: Transformer, texts: Sequence[Ints], window: int, bar: console.
     parts: list[Trace] = []
     for batch in _batches([len(texts[text][start : start + window]) for text, start in places]):
         windows = [texts[text][start : start + window + 1] for text, start in places[batch]]
-        for (text, start), part in zip(places[batch], _run(model, windows, window), strict=True):
+        for (_, start), part in zip(places[batch], _run(model, windows, window), strict=True):
             if start == 0 and parts:
                 yield _joined(parts)
                 parts = []
@@ -89,18 +89,24 @@ def _run(model: Transformer, windows: Sequence[Ints], window: int) -> Iterator[T
     """Each window holds its inputs and, where the text goes on, one token more, which is only predicted."""
     inputs = [len(ids[:window]) for ids in windows]
     padded = np.zeros((len(windows), max(inputs) + 1), dtype=np.int64)
-    for row, ids in zip(padded, windows, strict=True):
-        row[: len(ids)] = ids
+    for place, ids in enumerate(windows):
+        padded[place, : len(ids)] = ids
     ids_BS = torch.from_numpy(padded)
     nats_BS, routings = model.token_losses(ids_BS[:, :-1], ids_BS[:, 1:])
     bits_BS = nats_BS.double().numpy() / math.log(2)
     routed = [_seen(routing) for routing in routings]
     for row, (length, ids) in enumerate(zip(inputs, windows, strict=True)):
         here = slice(row * (padded.shape[1] - 1), row * (padded.shape[1] - 1) + length)
-        chosen, weights, entropy, z = (np.stack([layer[part][here] for layer in routed]) for part in range(4))
         # one bit figure more than there are inputs, where the text goes on: it is the next window's first token's
         bits = np.concatenate([[math.nan], bits_BS[row, : len(ids) - 1]])
-        yield Trace(ids[:window], bits, chosen, weights, entropy, z)
+        yield Trace(
+            ids[:window],
+            bits,
+            np.stack([layer[0][here] for layer in routed]),
+            np.stack([layer[1][here] for layer in routed]),
+            np.stack([layer[2][here] for layer in routed]),
+            np.stack([layer[3][here] for layer in routed]),
+        )
 
 
 def _seen(routing: Routing) -> tuple[Ints, Floats, Floats, Floats]:
