@@ -133,3 +133,15 @@ def test_the_mask_is_heeded_and_asks_for_the_first_token() -> None:
     assert losses[0] != pytest.approx(losses[1], rel=1e-4)
     with pytest.raises(ValueError, match="bos"):
         loop.train(model, Batches(), TRAINING)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_every_option_learns_and_keeps_float32_state(dtype: str, tied: bool) -> None:
+    rules = TRAINING.model_dump() | {"dtype": dtype, "tokens": 60 * 64}
+    model, reports = build(SHAPE.model_copy(update={"tie_embeddings": tied}), 40, seed=1), list[loop.StepReport]()
+    loop.train(model, Batches(), recipe.Train(**rules), on_step=reports.append, bos=BOS)
+    assert reports[0].loss == pytest.approx(np.log(40), abs=0.1)
+    assert reports[-1].loss < 0.8 * reports[0].loss
+    assert all(tensor.dtype == torch.float32 for tensor in model.state_dict().values())
+    assert all(bias.abs().max() >= 0.01 for bias in biases(model))
