@@ -44,6 +44,8 @@ class StepReport:
     learning_rate: float
     seconds: float
     """In steps so far, earlier attempts included."""
+    mtp_loss: float = 0.0
+    """Mean cross entropy of the blocks that look ahead, nats; 0 without them."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def _step(
         "loss": float(losses.cross_entropy),
         "aux_loss": float(losses.load_balancing),
         "z_loss": float(losses.router_z),
+        "mtp_loss": float(losses.mtp),
         "grad_norm": grad_norm,
         "learning_rate": rate,
     }

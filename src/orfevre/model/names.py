@@ -30,18 +30,11 @@ _IN_BLOCK = {
 
 
 def check_mixtral(config: recipe.Model) -> None:
-    """Raises UserError when MixtralForCausalLM cannot say this model. (Blocks that look ahead are no hindrance: they
-    are left out, as inference leaves them out; a sliding window is a key of config.json.)"""
-    beyond = {
-        f"shared_experts = {config.shared_experts}": config.shared_experts > 0,
-        "qk_norm = true": config.qk_norm,
-        'router = "sigmoid"': config.router != "softmax",
-        'balancing = "bias"': config.balancing != "loss",
-    }
-    if keys := [key for key, used in beyond.items() if used]:
+    """Raises UserError when MixtralForCausalLM cannot say this model (`recipe.Model.beyond_mixtral`)."""
+    if beyond := config.beyond_mixtral:
         raise UserError(
-            f"model.{keys[0]}: the layout of MixtralForCausalLM has no place for it"
-            + (f", nor for {', '.join(keys[1:])}" if keys[1:] else "")
+            f"model.{beyond[0]}: the layout of MixtralForCausalLM has no place for it"
+            + (f", nor for {', '.join(beyond[1:])}" if beyond[1:] else "")
             + "; train without it to publish in this layout"
         )
 

@@ -87,6 +87,20 @@ class Model(Section):
     def head_width(self) -> int:
         return self.head_size or self.hidden_size // self.num_heads
 
+    @property
+    def beyond_mixtral(self) -> tuple[str, ...]:
+        """Settings, as the recipe writes them, that change what the model computes and that MixtralForCausalLM lacks.
+
+        Blocks that look ahead are none: inference leaves them out. A sliding window is none: Mixtral has a key for it.
+        """
+        settings = {
+            f"shared_experts = {self.shared_experts}": self.shared_experts > 0,
+            "qk_norm = true": self.qk_norm,
+            'router = "sigmoid"': self.router != "softmax",
+            'balancing = "bias"': self.balancing != "loss",
+        }
+        return tuple(setting for setting, used in settings.items() if used)
+
     @model_validator(mode="after")
     def _divides(self) -> Self:
         if not self.head_size and self.hidden_size % self.num_heads:
