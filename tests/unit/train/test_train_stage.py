@@ -81,8 +81,8 @@ def test_it_writes_what_the_contract_says(tiny: recipe.Recipe, inputs: dict[str,
     assert [row["step"] for row in steps] == list(range(1, 9))
     assert steps[-1]["loss"] == summary["final_loss"]
     assert set(steps[0]) == {
-        "step", "tokens", "loss", "aux_loss", "z_loss", "grad_norm", "learning_rate", "tokens_per_second",
-        "gflops_per_second", "seconds",
+        "step", "tokens", "loss", "aux_loss", "z_loss", "mtp_loss", "grad_norm", "learning_rate",
+        "tokens_per_second", "gflops_per_second", "seconds",
     }  # fmt: skip
     validations = [row for row in rows if "validation" in row]
     assert [row["step"] for row in validations] == [3, 6, 8]
