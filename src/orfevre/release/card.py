@@ -65,7 +65,7 @@ def front_matter(facts: Facts) -> dict[str, Any]:
         "license": licence.lower() if known else "other",
         **({} if known else {"license_name": licence, "license_link": "LICENSE"}),
         **({"language": spoken} if spoken else {}),
-        "library_name": "transformers",
+        **({} if facts.beyond_mixtral else {"library_name": "transformers"}),
         "pipeline_tag": "text-generation",
         "tags": ["mixtral", "mixture-of-experts", "orfevre", *written],
         "datasets": [source.name for source in facts.sources],

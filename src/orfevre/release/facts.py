@@ -13,6 +13,7 @@ from orfevre.errors import RecipeError
 from orfevre.ledger import Manifest
 from orfevre.model import count
 from orfevre.recipe import Model, Recipe, Release
+from orfevre.weights import formats
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Facts:
     """Over all of `manifests`."""
     sequence_length: int
     dtype: str
+
+    @property
+    def beyond_mixtral(self) -> list[str]:
+        """Options that transformers' Mixtral lacks; with any, the folder is in orfevre's own format."""
+        return formats.cannot_say(self.model)
 
     @property
     def trained_on(self) -> str:

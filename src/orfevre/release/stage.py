@@ -5,21 +5,19 @@ Writes   <model name>/, <model name>.torrent and magnet.txt; the same inputs giv
 Resumes  not at all: what an interrupted attempt left is deleted first.
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from orfevre.engine.checkpoint import load_trained
 from orfevre.errors import WorkFolderError
 from orfevre.ledger import Tally
-from orfevre.model.names import to_hugging_face
 from orfevre.recipe import Recipe
+from orfevre.weights import published
+from orfevre.weights.opened import open_trained
 
-from . import card, checksums, configuration, facts, torrent, weights
+from . import card, checksums, facts, torrent
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -41,14 +39,7 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
 
 
 def _write_model(known: facts.Facts, inputs: Mapping[str, Path], folder: Path) -> None:
-    model = load_trained(inputs["train"])
-    weights.write(folder, to_hugging_face(model.state_dict(), model.config), DTYPES[known.dtype])
-    tokenizer = json.loads((inputs["tokenize"] / "tokenizer.json").read_text(encoding="utf-8"))
-    index = known.index
-    _write_json(folder / "config.json", configuration.model(model.config, model.vocab_size, index, known.dtype))
-    _write_json(folder / "generation_config.json", configuration.generation(index))
-    _write_json(folder / "tokenizer.json", configuration.tokenizer(tokenizer, index))
-    _write_json(folder / "tokenizer_config.json", configuration.tokenizer_settings(model.config))
+    published.hugging_face(open_trained(inputs["train"], inputs["tokenize"]), folder, DTYPES[known.dtype])
 
 
 def _write_torrent(folder: Path, recipe: Recipe, out: Path) -> str:
@@ -59,7 +50,3 @@ def _write_torrent(folder: Path, recipe: Recipe, out: Path) -> str:
     (out / f"{folder.name}.torrent").write_bytes(metadata)
     (out / "magnet.txt").write_text(link + "\n", encoding="utf-8")
     return link
-
-
-def _write_json(path: Path, table: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,7 +1,6 @@
 """`orfevre convert`: a model from one format to another, in bounded memory, whole or not at all."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -9,17 +8,13 @@ import torch
 from orfevre import console
 from orfevre.errors import InputError, UserError
 
-from . import formats, gguf, huggingface, mistral, published, stream, tables, tokenizer, written
+from . import formats, gguf, published
 from .opened import Opened, open_weights
-from .written import Planned
 
 FORMATS = ("hf", "mistral", "gguf")
 DTYPES = ("float32", "bfloat16", "float16", "q8_0")
 SPARE_BYTES = 64_000_000
 """Room on the disk for what is beside the weights."""
-
-COPIED = ("generation_config.json", "chat_template.jinja", "tokenizer.model*", "tekken.json", "LICENSE*")
-"""Files that are the same in every format."""
 
 
 def convert(source: Path, target: Path, to: str, dtype: str | None = None) -> None:
@@ -40,7 +35,7 @@ def convert(source: Path, target: Path, to: str, dtype: str | None = None) -> No
         else:
             aside.mkdir()
             wanted = None if dtype is None else getattr(torch, dtype)
-            (_write_hugging_face if to == "hf" else _write_mistral)(opened, aside, wanted, done)
+            (published.hugging_face if to == "hf" else published.mistral)(opened, aside, wanted, done)
     aside.rename(target)
     console.result(str(target))
 
@@ -96,70 +91,3 @@ def _clear(aside: Path) -> None:
     if aside.is_dir():
         shutil.rmtree(aside)
     aside.unlink(missing_ok=True)
-
-
-def _write_hugging_face(opened: Opened, folder: Path, dtype: torch.dtype | None, done: Callable[[int], None]) -> None:
-    config, vocab_size = opened.config, opened.vocab_size
-    own = bool(formats.cannot_say(config))
-    layout = formats.own(config, vocab_size) if own else formats.hugging_face(config, vocab_size)
-    planned = stream.plan(opened, layout, dtype, done)
-    written.write(folder, planned)
-    special = dict(opened.special)
-    _copy(opened, folder)
-    if opened.tokenizer_path is not None:
-        special = _write_tokenizer(opened, opened.tokenizer_path, folder)
-    write = huggingface.write_own if own else huggingface.write
-    published.write_json(folder / "config.json", write(config, vocab_size, special, _common(planned)))
-
-
-def _write_tokenizer(opened: Opened, path: Path, folder: Path) -> dict[str, object]:
-    """tokenizer.json and its settings; returns the special ids. A Hugging Face release keeps the files it has."""
-    made = tokenizer.load(path)
-    special = {**tokenizer.special_ids(made), **opened.special}
-    settings = path.with_name("tokenizer_config.json")
-    if path.name == "tokenizer.json" and settings.is_file():
-        shutil.copyfile(path, folder / "tokenizer.json")
-        shutil.copyfile(settings, folder / "tokenizer_config.json")
-        return special
-    table = tables.read(path).values if path.name == "tokenizer.json" else tokenizer.to_json(made)
-    if isinstance(special.get("bos_token_id"), int):
-        table = published.tokenizer(table, special["bos_token_id"])
-    published.write_json(folder / "tokenizer.json", table)
-    published.write_json(folder / "tokenizer_config.json", published.tokenizer_settings(opened.config, special))
-    if not (folder / "generation_config.json").exists():
-        published.write_json(folder / "generation_config.json", special)
-    return special
-
-
-def _write_mistral(opened: Opened, folder: Path, dtype: torch.dtype | None, done: Callable[[int], None]) -> None:
-    config, vocab_size = opened.config, opened.vocab_size
-    layout = formats.mistral(config, vocab_size, router=config.num_experts > 1)
-    planned = stream.plan(opened, layout, dtype, done)
-    written.write_file(folder / "consolidated.safetensors", planned)
-    published.write_json(folder / "params.json", mistral.write(config, vocab_size))
-    _copy(opened, folder)
-    if opened.tokenizer_path is not None and not _has_mistral_tokenizer(folder):
-        shutil.copyfile(opened.tokenizer_path, folder / opened.tokenizer_path.name)
-        console.warn(
-            f"{opened.tokenizer_path}: neither tekken.json nor tokenizer.model, so it is copied as it is; orfevre "
-            "reads it there, and so does what takes a tokenizer.json, but not Mistral's own tools"
-        )
-
-
-def _has_mistral_tokenizer(folder: Path) -> bool:
-    return (folder / "tekken.json").is_file() or bool(list(folder.glob("tokenizer.model*")))
-
-
-def _copy(opened: Opened, folder: Path) -> None:
-    for pattern in COPIED:
-        for path in opened.path.glob(pattern):
-            if path.is_file():
-                shutil.copyfile(path, folder / path.name)
-
-
-def _common(planned: list[Planned]) -> str:
-    """The dtype of most of the bytes."""
-    sizes: dict[torch.dtype, int] = {}
-    for tensor in planned:
-        sizes[tensor.dtype] = sizes.get(tensor.dtype, 0) + tensor.num_bytes
-    return str(max(sizes, key=lambda dtype: sizes[dtype])).removeprefix("torch.")

@@ -118,6 +118,7 @@ def _pre_tokenizer(path: Path, table: dict[str, Any]) -> str:
         raise InputError(f"{path}: llama.cpp has no name for its pre-tokenizer ({patterns}); convert to hf")
     if patterns[0] == PATTERN:
         console.say(
-            "llama.cpp splits combining marks from their letters; texts in NFC without loose marks are the same"
+            "llama.cpp's pre-tokenizer is this one but for combining marks (Devanagari's, say), which it splits from "
+            "their letters: such text gets other ids there"
         )
     return names[patterns[0]]

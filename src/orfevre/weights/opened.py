@@ -136,25 +136,24 @@ def open_weights(path: Path) -> Opened:
     )
 
 
-def _open_run(folder: Path) -> Opened:
-    train = folder / "train"
+def open_trained(train: Path, tokenize: Path) -> Opened:
+    """The model that a finished train stage made, with the tokenizer of its run. Raises UserError."""
     if not (train / "summary.json").is_file():
-        raise WorkFolderError(f"{folder}: no trained model here; `orfevre run RECIPE` makes what is missing")
-    config, vocab_size = _recorded(tables.read(train / "config.json"))
-    summary = tables.read(train / "summary.json")
+        raise WorkFolderError(f"{train.parent}: no trained model here; `orfevre run RECIPE` makes what is missing")
+    table, summary = tables.read(train / "config.json"), tables.read(train / "summary.json")
+    config = tables.shape(table.path, table.values)
     file = train / str(summary.get("checkpoint", "")) / "model.safetensors"
-    layout = formats.own(config, vocab_size)
+    layout = formats.own(config, config.vocab_size)
     entries = checked(file, layout, stored.index([file]))
-    index = folder / "tokenize" / "index.json"
+    index = tokenize / "index.json"
     known = tables.read(index).values if index.is_file() else {}
     special = {f"{name}_token_id": known[name] for name in ("bos", "eos", "pad") if name in known}
-    tokenizer = _first(folder / "tokenize", ("tokenizer.json",))
-    return Opened(folder, "orfevre", config, vocab_size, layout, entries, special, tokenizer)
+    tokenizer = _first(tokenize, ("tokenizer.json",))
+    return Opened(train.parent, "orfevre", config, config.vocab_size, layout, entries, special, tokenizer)
 
 
-def _recorded(table: tables.Table) -> tuple[recipe.Model, int]:
-    config = tables.shape(table.path, table.values)
-    return config, config.vocab_size
+def _open_run(folder: Path) -> Opened:
+    return open_trained(folder / "train", folder / "tokenize")
 
 
 def _open_hugging_face(folder: Path) -> Opened:

@@ -20,16 +20,21 @@ from . import tables
 
 
 def load(path: Path) -> Tokenizer:
-    """A tokenizer whatever its file: tokenizer.json, tekken.json or tokenizer.model. Raises InputError."""
+    """A tokenizer whatever its file: tokenizer.json, tekken.json or tokenizer.model. Raises InputError.
+
+    A special token written out in a text is plain text to it, until its `encode_special_tokens` is set to False.
+    """
     if ".model" in path.name:  # tokenizer.model, tokenizer.model.v3
         return _sentencepiece(path)
     table = tables.read(path)
     if "tekken" in path.name or "vocab" in table.values:
         return _tekken(table)
     try:
-        return Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises bare Exception for every fault of the file
         raise InputError(f"{path}: not a tokenizer.json of the tokenizers library ({error}); fetch it again") from None
+    tokenizer.encode_special_tokens = True
+    return tokenizer
 
 
 def special_ids(tokenizer: Tokenizer) -> dict[str, int]:
