@@ -22,6 +22,7 @@ from safetensors.numpy import save_file
 from synthetic_text import Run, write_curate, write_json, write_tokenize
 
 from orfevre import artifact, ledger, metrics
+from orfevre.engine import specialisation
 from orfevre.recipe import Recipe, from_table
 
 STAGES = ("curate", "tokenize", "mix", "plan", "train", "evaluate", "release")
@@ -306,20 +307,22 @@ def weights(model: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def _write_evaluate(run: Run, draft: Path) -> dict[str, int]:
     index = json.loads((run / "tokenize" / "index.json").read_text())["sources"]
-    scores, load = {}, {}
+    scores, sent = {}, {}
     rng = np.random.default_rng(run.recipe.seed)
     for number, name in enumerate(run.recipe.source_names):
         loss, spread = FLOOR[name] + 0.21, 0.02 + 0.01 * number
         scores[name] = {"bits_per_byte": loss, "interval": [loss - spread, loss + spread], **index[name]["validation"]}
         shares = rng.dirichlet([6.0] * run.recipe.model.num_experts, size=run.recipe.model.num_layers)
-        load[name] = shares.tolist()
+        sent[name] = np.stack([[rng.multinomial(500, layer) for layer in shares] for _ in range(12)])
     target = target_loss({name: score["bits_per_byte"] for name, score in scores.items()})
     samples = [
         {"prompt": "The ", "text": SAMPLE},
         {"prompt": "def ", "text": "melt(gold):\n    return gold + fire  # " + "long " * 30},
     ]
+    load = {name: specialisation.shares(counts.sum(axis=0)).tolist() for name, counts in sent.items()}
     write_json(draft / "scores.json", {
         "confidence": 0.95, "sources": scores, "expert_load": load, "samples": samples,
+        "specialisation": specialisation.summarise(sent, run.recipe.seed),
         "target": {"bits_per_byte": target, "interval": [target - 0.018, target + 0.018]},
     })  # fmt: skip
     return {"documents": sum(score["documents"] for score in scores.values())}

@@ -27,8 +27,13 @@ class DocumentLosses:
     """UTF-8 bytes of each `[n]`."""
     tokens: int
     """Predicted in all."""
-    expert_counts: npt.NDArray[np.int64]
-    """Times each expert was chosen, by layer `[num_layers, num_experts]`."""
+    document_experts: npt.NDArray[np.int64]
+    """Times each expert was chosen for a document's tokens, by layer `[n, num_layers, num_experts]`."""
+
+    @property
+    def expert_counts(self) -> npt.NDArray[np.int64]:
+        """The same of all documents together `[num_layers, num_experts]`."""
+        return np.asarray(self.document_experts.sum(axis=0, dtype=np.int64))
 
     @property
     def bits_per_byte(self) -> float:
@@ -64,7 +69,7 @@ def score_shard(
         chosen = np.asarray(documents, dtype=np.int64)
     length = sequence_length or model.config.context_length
     nats = np.zeros(len(chosen))
-    counts = torch.zeros(model.config.num_layers, model.config.num_experts, dtype=torch.int64)
+    counts = torch.zeros(len(chosen), model.config.num_layers, model.config.num_experts, dtype=torch.int64)
     device, training = model.embedding.weight.device, model.training
     model.eval()
     num_tokens = 0
@@ -117,7 +122,7 @@ def _batches(windows: list[_Window]) -> Iterator[list[_Window]]:
 
 
 def _score(
-    model: Transformer, shard: Shard, batch: list[_Window], device: torch.device, counts_LE: torch.Tensor
+    model: Transformer, shard: Shard, batch: list[_Window], device: torch.device, counts_NLE: torch.Tensor
 ) -> tuple[npt.NDArray[np.float64], int]:
     """Nats of each window `[B]` and the tokens predicted; adds the experts chosen for real tokens to the counts."""
     ids = np.zeros((len(batch), batch[0].length + 1), dtype=np.int64)
@@ -127,8 +132,10 @@ def _score(
     real = torch.arange(batch[0].length) < lengths[:, None]
     ids_BS = torch.from_numpy(ids).to(device)
     nats_BS, routings = model.token_losses(ids_BS[:, :-1], ids_BS[:, 1:])
+    document_T = torch.tensor([window.row for window in batch]).repeat_interleave(lengths)
     for layer, routing in enumerate(routings):
-        chosen = routing.chosen.cpu()[real.flatten()]
-        counts_LE[layer] += torch.bincount(chosen.flatten(), minlength=counts_LE.shape[1])
+        chosen_Tk = routing.chosen.cpu()[real.flatten()]
+        document_Tk = document_T[:, None].expand_as(chosen_Tk)
+        counts_NLE[:, layer].index_put_((document_Tk, chosen_Tk), torch.ones_like(chosen_Tk), accumulate=True)
     losses = torch.where(real, nats_BS.cpu().double(), 0.0).sum(1)
     return losses.numpy(), int(lengths.sum())

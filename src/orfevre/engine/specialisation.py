@@ -24,7 +24,8 @@ def shares(counts: npt.NDArray[Any]) -> Floats:
     """Counts scaled to sum to 1 over the last axis; where there are none, even shares."""
     total = counts.sum(axis=-1, keepdims=True, dtype=np.float64)
     even = np.full(counts.shape, 1.0 / counts.shape[-1])
-    return np.divide(counts, total, out=even, where=total > 0)
+    found: Floats = np.divide(counts, total, out=even, where=total > 0)
+    return found
 
 
 def entropy(p: Floats) -> Floats:
@@ -41,7 +42,7 @@ def mutual_information(counts_SE: npt.NDArray[Any]) -> Floats:
     must be left out. From 0 (all domains alike) to log2 min(S, E).
     """
     p = shares(counts_SE)
-    return np.maximum(entropy(p.mean(axis=-2)) - entropy(p).mean(axis=-1), 0.0)
+    return np.asarray(np.maximum(entropy(p.mean(axis=-2)) - entropy(p).mean(axis=-1), 0.0))
 
 
 def distances(counts_SE: npt.NDArray[Any]) -> Floats:
@@ -52,7 +53,7 @@ def distances(counts_SE: npt.NDArray[Any]) -> Floats:
     ends = entropy(p)
     divergence = middle - (ends[:, None] + ends[None, :]) / 2
     divergence[np.abs(divergence) < 1e-12] = 0.0  # rounding, whose root would look like a difference
-    return np.sqrt(np.maximum(divergence, 0.0))
+    return np.asarray(np.sqrt(np.maximum(divergence, 0.0)))
 
 
 def chance(counts_DLE: Counts, domain_D: npt.NDArray[np.intp], seed: int) -> tuple[Floats, Floats]:

@@ -22,8 +22,14 @@ class SourceScore:
     num_bytes: list[int]
     tokens: int
     """Predicted in all: every token but each document's first."""
-    expert_counts: list[list[int]]
-    """Times each expert was chosen, by layer."""
+    document_experts: list[list[list[int]]]
+    """Times each expert was chosen, by document and layer."""
+
+    @property
+    def expert_counts(self) -> list[list[int]]:
+        """Times each expert was chosen, by layer."""
+        layers: list[list[int]] = np.array(self.document_experts, dtype=np.int64).sum(axis=0).tolist()
+        return layers
 
     @property
     def expert_load(self) -> list[list[float]]:
@@ -55,7 +61,7 @@ def score_source(
         nats=losses.nats.tolist(),
         num_bytes=losses.num_bytes.tolist(),
         tokens=losses.tokens,
-        expert_counts=losses.expert_counts.tolist(),
+        document_experts=losses.document_experts.tolist(),
     )
 
 

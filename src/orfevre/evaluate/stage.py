@@ -15,7 +15,7 @@ import numpy as np
 
 from orfevre import artifact, console
 from orfevre.data import shards, tokenizer
-from orfevre.engine import checkpoint
+from orfevre.engine import checkpoint, specialisation
 from orfevre.errors import InputError, RecipeError
 from orfevre.evaluate import bootstrap, scoring
 from orfevre.ledger import Tally
@@ -79,6 +79,9 @@ def summarise(recipe: Recipe, scores: Mapping[str, scoring.SourceScore]) -> dict
             "interval": bootstrap.interval(np.sum(parts, axis=0), config.confidence, freedom),
         },
         "expert_load": {name: scored.expert_load for name, scored in scores.items()},
+        "specialisation": specialisation.summarise(
+            {name: scored.document_experts for name, scored in scores.items()}, recipe.seed
+        ),
     }
 
 

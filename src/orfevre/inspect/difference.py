@@ -29,7 +29,8 @@ def compare(first: Path, second: Path, text_path: str | None) -> dict[str, Any]:
         "format": FORMAT,
         "a": a.described(),
         "b": b.described(),
-        "same": not config and all(row["relative"] == 0.0 for row in tensors),
+        "same": all(row["training_only"] for row in config)
+        and all(row["relative"] == 0.0 or row["part"] == "mtp" for row in tensors),
         "config": config,
         "parameters": {
             side: {key: value for key, value in parameters.tabulate(subject.opened, sizes[side]).items()
@@ -48,12 +49,27 @@ def compare(first: Path, second: Path, text_path: str | None) -> dict[str, Any]:
     return table
 
 
+TRAINING_ONLY = ("bias_update_rate", "mtp_depth", "mtp_loss_weight", "aux_loss_weight", "z_loss_weight")
+"""Keys that change nothing of what a finished model computes."""
+
+
 def _config(a: Subject, b: Subject) -> list[dict[str, Any]]:
-    """Keys whose values differ, in their order."""
-    one, other = (
-        subject.opened.config.model_dump(mode="json") | {"vocab_size": subject.opened.vocab_size} for subject in (a, b)
-    )
-    return [{"key": key, "a": one[key], "b": other[key]} for key in one if one[key] != other[key]]
+    """Keys whose values differ, in their order; `training_only` ones change nothing of what the model computes."""
+    one, other = (_settled(subject) for subject in (a, b))
+    return [
+        {"key": key, "a": one[key], "b": other[key], "training_only": key in TRAINING_ONLY}
+        for key in one
+        if one[key] != other[key]
+    ]
+
+
+def _settled(subject: Subject) -> dict[str, Any]:
+    """The configuration with what it leaves to be worked out."""
+    config = subject.opened.config
+    return config.model_dump(mode="json") | {
+        "vocab_size": subject.opened.vocab_size,
+        "head_size": config.head_width,
+    }
 
 
 def _match(a: Subject, b: Subject) -> dict[int, Matching]:

@@ -19,7 +19,7 @@ def difference(table: Table) -> None:
         about = table[side]
         console.result(f"{side.upper()}: {about['name']} ({about['kind']}, {about['path']})")
     if table["same"]:
-        console.result("\nThe same model: equal configuration, and every weight equal.")
+        console.result("\nThe same model: what decides its output is equal, every weight included.")
         if any(layer["permuted"] for layer in table["layers"]):
             console.result("Its experts stand in another order, and the router's rows with them.")
     _config(table["config"])
@@ -41,7 +41,10 @@ def _config(rows: Sequence[Table]) -> None:
     if not rows:
         console.result("Configuration: no difference.")
         return
-    console.table(("key", "A", "B"), [(row["key"], plain(row["a"]), plain(row["b"])) for row in rows], "Configuration")
+    shown = [
+        (row["key"], plain(row["a"]), plain(row["b"]), "training only" if row["training_only"] else "") for row in rows
+    ]
+    console.table(("key", "A", "B", ""), shown, "Configuration")
 
 
 def _parameters(found: Table) -> None:

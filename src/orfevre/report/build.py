@@ -11,7 +11,7 @@ from pathlib import Path
 from orfevre import artifact
 from orfevre.report.blocks import Plot, Section
 from orfevre.report.facts import Facts, gather
-from orfevre.report.sections import bill, data, ledger, mixture, training
+from orfevre.report.sections import bill, data, experts, ledger, mixture, training
 from orfevre.report.sections.headline import headline
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -26,7 +26,7 @@ SECTIONS: tuple[Callable[[Facts], Section], ...] = (
     mixture.check,
     mixture.price,
     training.training,
-    training.experts,
+    experts.experts,
     bill.bill,
     training.scores,
     training.samples,

@@ -80,7 +80,7 @@ def make(tiny: recipe.Recipe, inputs: dict[str, Path], out: Path, **changes: Any
 
 def test_scores_are_of_the_contracts_form(tiny: recipe.Recipe, inputs: dict[str, Path], tmp_path: Path) -> None:
     scores = make(tiny, inputs, tmp_path / "out")
-    assert scores.keys() == {"confidence", "sources", "target", "expert_load", "samples"}
+    assert scores.keys() == {"confidence", "sources", "target", "expert_load", "specialisation", "samples"}
     assert scores["confidence"] == 0.95
     assert list(scores["sources"]) == list(scores["expert_load"]) == ["prose", "code"]
     for scored in [*scores["sources"].values(), scores["target"]]:

@@ -1,4 +1,4 @@
-"""The training run: loss and learning rate by step, validation loss, what the experts were sent, and the scores."""
+"""The training run: loss and learning rate by step, validation loss, and the scores."""
 
 from collections.abc import Mapping, Sequence
 from math import ceil
@@ -15,9 +15,6 @@ from . import drawing
 
 MOST_POINTS = 1200
 """A curve is thinned to this many points by means over equal runs of steps; a page needs no more."""
-
-LARGEST_LABELLED = 12
-"""Experts up to which a cell of the load map carries its figure."""
 
 
 def curves(rows: Sequence[Mapping[str, Any]], narrow: bool) -> Figure:
@@ -75,45 +72,6 @@ def _running_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     after = np.minimum(before, len(values) - 1 - centre)
     mean: NDArray[np.float64] = (total[centre + after + 1] - total[centre - before]) / (before + after + 1)
     return mean
-
-
-def expert_load(load: Mapping[str, Sequence[Sequence[float]]], narrow: bool) -> Figure:
-    """A map of layers by experts for each source: blue above the fair share, orange below it, figures in per cent."""
-    names = list(load)
-    layers, experts = len(load[names[0]]), len(load[names[0]][0])
-    columns = 1 if narrow else min(2, len(names))
-    rows = ceil(len(names) / columns)
-    drawn = drawing.figure(narrow, rows * (0.62 + 0.21 * min(layers, 32)))
-    grid = drawn.subplots(rows, columns, squeeze=False)
-    for axes, name in zip(grid.flat, names, strict=False):
-        _load_map(axes, np.asarray(load[name], dtype=np.float64))
-        axes.set_title(drawing.shortened(name, 40))
-        axes.set_xticks(range(experts) if experts <= 16 else range(0, experts, ceil(experts / 8)))
-        axes.set_yticks(range(layers) if layers <= 12 else range(0, layers, ceil(layers / 8)))
-        axes.set(xlim=(-0.5, experts - 0.5), ylim=(layers - 0.5, -0.5))
-        axes.tick_params(length=0)
-        axes.grid(False)
-        axes.spines[:].set_visible(False)
-    for axes in grid[-1, :]:
-        axes.set_xlabel("expert")
-    for axes in grid[:, 0]:
-        axes.set_ylabel("layer")
-    for axes in grid.flat[len(names) :]:
-        axes.set_visible(False)
-    return drawn
-
-
-def _load_map(axes: Axes, shares_LE: NDArray[np.float64]) -> None:
-    experts = shares_LE.shape[1]
-    for layer, row in enumerate(shares_LE):
-        for expert, share in enumerate(row):
-            excess = share * experts - 1  # 0 is the fair share, 1 is twice it, -1 is nothing
-            colour = drawing.SERIES[0] if excess > 0 else drawing.SERIES[1]
-            axes.bar(expert, 0.9, 0.94, layer - 0.45, color=colour, alpha=round(min(abs(excess), 1.0) * 0.75, 3))
-            if experts <= LARGEST_LABELLED:
-                axes.text(
-                    expert, layer, f"{100 * share:.0f}", ha="center", va="center", fontsize=7.5, color=drawing.INK
-                )
 
 
 def scores(table: Mapping[str, Any], narrow: bool) -> Figure:

@@ -1,4 +1,4 @@
-"""The training run, and what came out of it: curves, expert load, scores, samples."""
+"""The training run, and what came out of it: curves, scores, samples."""
 
 from functools import partial
 from typing import Any
@@ -40,24 +40,6 @@ def _by_source(done: dict[str, Any]) -> Table:
         for name, number in done["tokens_by_source"].items()
     ]
     return Table("What the training run read", ("source", "tokens", "share", "epochs"), rows)
-
-
-def experts(facts: Facts) -> Section:
-    head = Section("experts", "Expert load", "Experts")
-    if facts.scores is None:
-        return Section(head.id, head.title, head.short, missing="evaluate")
-    load = {name: layers for name, layers in facts.scores["expert_load"].items() if layers and layers[0]}
-    if not load:
-        return Section(head.id, head.title, head.short, [Text("The model has no experts to share the load.")])
-    shares = [share for layers in load.values() for layer in layers for share in layer]
-    count = len(next(iter(load.values()))[0])
-    lead = (
-        f"Share of each source's tokens that a layer sent to each expert, per cent; {words.share(1 / count)} is the "
-        f"fair share. The least is {words.share(min(shares))}, the most {words.share(max(shares))}."
-    )
-    plot = Plot("experts", "Expert load by layer", lead, partial(plots.expert_load, load),
-                "Blue: more than the fair share; orange: less; the stronger the further.")  # fmt: skip
-    return Section(head.id, head.title, head.short, [Text(lead), plot])
 
 
 def scores(facts: Facts) -> Section:
