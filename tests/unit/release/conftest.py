@@ -116,7 +116,7 @@ def _train(folder: Path, config: Model) -> None:
     with torch.no_grad():  # initial weights are so small that every logit is near 0; parity needs a model that speaks
         for parameter in model.parameters():
             if parameter.ndim > 1:
-                parameter.mul_(10)
+                parameter.mul_(3)
     checkpoint = folder / "checkpoints" / "step-3"
     checkpoint.mkdir(parents=True)
     save_file({name: p.detach() for name, p in model.named_parameters()}, checkpoint / "model.safetensors")
