@@ -18,7 +18,7 @@ Pairs = Sequence[tuple[torch.nn.Parameter, torch.nn.Parameter]]
 class AdamW(torch.optim.Optimizer):
     """AdamW over float32 master weights whose gradients come from, and whose new values go to, a working copy.
 
-    Clipping and the copy are part of the one pass over memory. State as in torch.optim.AdamW: step, exp_avg, exp_avg_sq.
+    Clipping and the copy are part of the one pass over memory. State as torch.optim.AdamW: step, exp_avg, exp_avg_sq.
     """
 
     def __init__(self, groups: list[dict[str, Any]], pairs: Pairs, rules: recipe.Optim) -> None:

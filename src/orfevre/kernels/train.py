@@ -20,6 +20,29 @@ class AdamWRules(ctypes.Structure):
     ]
 
 
+class Strides(ctypes.Structure):
+    """`strides` of attend.c: numbers between sequences, heads and positions."""
+
+    _fields_ = [(name, _COUNT) for name in ("sequence", "head", "position")]
+
+
+class Attention(ctypes.Structure):
+    """`attention` of attend.c. Addresses of what a pass does not use may be left 0."""
+
+    _fields_ = [
+        *((name, _ADDRESS) for name in ("q", "k", "v", "out", "logarithms", "segments")),
+        *((name, _ADDRESS) for name in ("grad_out", "grad_q", "grad_k", "grad_v")),
+        *((name, Strides) for name in ("q_at", "kv_at", "out_at", "grad_q_at", "grad_kv_at")),
+        *((name, _COUNT) for name in ("sequences", "heads", "kv_heads", "length", "width", "window")),
+        ("scale", _FLOAT),
+        ("half", _FLAG),
+        ("threads", _FLAG),
+    ]
+
+
+ATTENTION_BLOCK = 64
+"""Segments are read in whole blocks of so many positions (BLOCK of attend.c)."""
+
 _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "orfevre_swiglu": (None, [_ADDRESS] * 3 + [_COUNT] * 2 + [_FLAG] * 2),
     "orfevre_swiglu_backward": (None, [_ADDRESS] * 6 + [_COUNT] * 2 + [_FLAG] * 2),
@@ -29,6 +52,9 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "orfevre_rms_norm_backward": (None, [_ADDRESS] * 6 + [_COUNT] * 2 + [_FLAG] * 2),
     "orfevre_rotate": (None, [_ADDRESS] * 4 + [_COUNT] * 5 + [_FLOAT] + [_FLAG] * 2),
     "orfevre_cross_entropy": (None, [_ADDRESS] * 3 + [_COUNT] * 2 + [_FLOAT] + [_FLAG] * 2),
+    "orfevre_attend_supported": (_FLAG, [_FLAG]),
+    "orfevre_attend": (None, [ctypes.POINTER(Attention)]),
+    "orfevre_attend_backward": (None, [ctypes.POINTER(Attention)]),
     "orfevre_adamw": (None, [_ADDRESS] * 5 + [_COUNT, ctypes.POINTER(AdamWRules)] + [_FLAG] * 2),
     "orfevre_square_blocks": (_COUNT, [_COUNT]),
     "orfevre_square_sum": (ctypes.c_double, [_ADDRESS] * 2 + [_COUNT] + [_FLAG] * 2),

@@ -28,6 +28,10 @@ def matmul_dtype(x: torch.Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
+PADDED_ROWS = 32
+"""On average half of it is wasted for each expert."""
+
+
 class _Experts(torch.autograd.Function):
     """Expert after expert on its own slice of the sorted rows: two matrix products forward, five backward.
 
@@ -46,21 +50,16 @@ class _Experts(torch.autograd.Function):
         weights: torch.Tensor,
         chosen: torch.Tensor,
     ) -> torch.Tensor:
-        order_R = chosen.flatten().argsort(stable=True)
-        ends = torch.bincount(chosen.flatten(), minlength=len(w2)).cumsum(0).tolist()
-        token_R = order_R // chosen.shape[1]
-        weight_R = weights.flatten().index_select(0, order_R)
-        places = torch.empty_like(order_R)
-        places[order_R] = torch.arange(len(order_R), device=order_R.device)
-        gate_up = x_TH.new_empty(len(order_R), w13.shape[1])
-        y_RH = x_TH.new_empty(len(order_R), x_TH.shape[1])
+        token_R, weight_R, places, ends = _sort(weights, chosen, len(w2), _multiple(x_TH))
+        gate_up = x_TH.new_empty(len(token_R), w13.shape[1])
+        y_RH = x_TH.new_empty(len(token_R), x_TH.shape[1])
         for e, start, end in _busy(ends):
             mine = gate_up[start:end]
             torch.mm(x_TH.index_select(0, token_R[start:end]), w13[e].t(), out=mine)
             torch.mm(fused.swiglu(mine, weight_R[start:end]), w2[e].t(), out=y_RH[start:end])
-        ctx.save_for_backward(x_TH, gate_up, w13, w2, weight_R, token_R, places.view(chosen.shape))
+        ctx.save_for_backward(x_TH, gate_up, w13, w2, weight_R, token_R, places)
         ctx.ends = ends
-        return fused.gather_sum(y_RH, places.view(chosen.shape))
+        return fused.gather_sum(y_RH, places)
 
     @staticmethod
     def backward(ctx: Any, grad_TH: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
@@ -82,6 +81,34 @@ class _Experts(torch.autograd.Function):
             grad_w2[e].zero_()
         # the weight of a token's row is where the row is
         return fused.gather_sum(grad_x_RH, places), grad_w13, grad_w2, grad_weight[places], None
+
+
+def _multiple(x_TH: torch.Tensor) -> int:
+    """Experts get a multiple of so many rows: oneDNN, which multiplies bfloat16 on a CPU, compiles a kernel for each
+    new number of rows, and that took 0.7 to 0.9 ms beside products of 2 ms (docs/log.md)."""
+    return PADDED_ROWS if x_TH.dtype == torch.bfloat16 and x_TH.device.type == "cpu" else 1
+
+
+def _sort(
+    weights_Tk: torch.Tensor, chosen_Tk: torch.Tensor, num_experts: int, multiple: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, list[int]]:
+    """Rows sorted by expert, each expert's filled up to a multiple with rows of token 0 that weigh nothing.
+
+    Token `[R]` and float32 weight `[R]` of each row, the row of each choice `[T, k]`, and where each expert's rows end.
+    """
+    chosen = chosen_Tk.flatten()
+    order = chosen.argsort(stable=True)
+    counts_E = torch.bincount(chosen, minlength=num_experts)
+    filled_E = (counts_E + multiple - 1) // multiple * multiple
+    shifts_E = filled_E.cumsum(0) - filled_E - (counts_E.cumsum(0) - counts_E)
+    rows = torch.arange(len(order), device=order.device) + shifts_E[chosen[order]]
+    ends: list[int] = filled_E.cumsum(0).tolist()
+    token_R, weight_R = order.new_zeros(ends[-1]), weights_Tk.new_zeros(ends[-1])
+    token_R[rows] = order // chosen_Tk.shape[1]
+    weight_R[rows] = weights_Tk.flatten()[order]
+    places = torch.empty_like(order)
+    places[order] = rows
+    return token_R, weight_R, places.view(chosen_Tk.shape), ends
 
 
 def _busy(ends: list[int]) -> list[tuple[int, int, int]]:

@@ -1,7 +1,8 @@
 """What lies between matrix products, in one pass over memory each way: C on a CPU, plain torch elsewhere.
 
-Each function has a twin in torch beside it (`*_plain`), which other devices, other dtypes and machines without a compiler
-use, and which the tests hold the kernel to. Inputs are float32 or bfloat16; arithmetic is float32 (float64 for float64).
+Each function has a twin in torch beside it (`*_plain`), which other devices, other dtypes and machines without a
+compiler use, and which the tests hold the kernel to. Inputs are float32 or bfloat16, arithmetic is float32; the twins
+also take float64.
 
 Shapes: R rows, T tokens, k rows of a token, F inner width of an expert, H hidden, B sequences, S positions, N heads,
 D head width, V vocabulary.
@@ -151,7 +152,7 @@ def rotate(x_BSND: torch.Tensor, cos_SD: torch.Tensor, sin_SD: torch.Tensor, num
 
 
 def rotate_plain(x_BSND: torch.Tensor, cos_SD: torch.Tensor, sin_SD: torch.Tensor, num_turned: int) -> torch.Tensor:
-    turned, kept = x_BSND.split([num_turned, x_BSND.shape[2] - num_turned], dim=2)
+    turned, kept = torch.split(x_BSND, [num_turned, x_BSND.shape[2] - num_turned], dim=2)
     first, second = turned.chunk(2, dim=-1)
     across = torch.cat((-second, first), dim=-1)
     turned = turned * cos_SD[:, None].to(turned.dtype) + across * sin_SD[:, None].to(turned.dtype)
@@ -169,7 +170,8 @@ class _Rotate(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return _turned(grad.contiguous(), *ctx.saved_tensors, ctx.num_turned, -1.0), None, None, None
+        cos_SD, sin_SD = ctx.saved_tensors
+        return _turned(grad.contiguous(), cos_SD, sin_SD, ctx.num_turned, -1.0), None, None, None
 
 
 def _turned(x: torch.Tensor, cos_SD: torch.Tensor, sin_SD: torch.Tensor, num_turned: int, sign: float) -> torch.Tensor:
@@ -187,7 +189,7 @@ def _turned(x: torch.Tensor, cos_SD: torch.Tensor, sin_SD: torch.Tensor, num_tur
 
 
 def entropy_slope(logits_TV: torch.Tensor, targets_T: torch.Tensor, scale: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cross entropy of each row, float32 `[T]`, and scale x (softmax - one hot), its gradient; logits are overwritten."""
+    """Cross entropy of each row, float32 `[T]`, and scale x (softmax - one hot); logits are overwritten."""
     if (library := kernel(logits_TV)) is None:
         return entropy_slope_plain(logits_TV, targets_T, scale)
     losses_T = torch.empty(len(logits_TV), dtype=torch.float32)
