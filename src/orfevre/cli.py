@@ -148,6 +148,10 @@ def _look(options: argparse.Namespace) -> int:
     table = look.look(Path(options.run), options.text)
     if options.json:
         look.save(table, Path(options.json))
+    if options.html:
+        from orfevre.report import inspection
+
+        inspection.write(table, Path(options.html))
     look.tell(table)
     return 0
 

@@ -86,13 +86,36 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Token:
+    """A piece of a text, and what was chosen for it."""
+
+    text: str
+    label: str
+    """In small letters after it, so that it reads without colour."""
+    tone: int
+    """Colour, 0 to 7."""
+    detail: str
+    """Shown when pointed at."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text in coloured tokens, folded away under `summary` unless `unfolded`."""
+
+    kind: ClassVar[str] = "tokens"
+    summary: str
+    tokens: Sequence[Token]
+    unfolded: bool = False
+
+
+@dataclass(frozen=True)
 class Link:
     kind: ClassVar[str] = "link"
     text: str
     href: str
 
 
-Block = Text | Cards | Table | Plot | Items | Code | Sample | Link
+Block = Text | Cards | Table | Plot | Items | Code | Sample | Tokens | Link
 
 
 @dataclass(frozen=True)

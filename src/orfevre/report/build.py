@@ -7,6 +7,7 @@ Resumes: nothing to resume; it is made anew each time, the same bytes from the s
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from orfevre import artifact
 from orfevre.report.blocks import Plot, Section
@@ -16,6 +17,9 @@ from orfevre.report.sections.headline import headline
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE, PLOTS = "report.html", "plots"
+
+Drawings = dict[str, tuple[str, str]]
+"""By name, a plot as SVG text in placeholder colours: wide, and narrow for a phone."""
 
 SECTIONS: tuple[Callable[[Facts], Section], ...] = (
     ledger.timeline,
@@ -43,7 +47,7 @@ def write(run_folder: Path) -> Path:
     """
     facts = gather(run_folder)
     sections = [section(facts) for section in SECTIONS]
-    drawings = _draw(block for section in sections for block in section.blocks if isinstance(block, Plot))
+    drawings = draw(block for section in sections for block in section.blocks if isinstance(block, Plot))
     page = _render(facts, sections, drawings)
     run_folder.mkdir(parents=True, exist_ok=True)
     _save_plots(run_folder / PLOTS, drawings)
@@ -51,8 +55,8 @@ def write(run_folder: Path) -> Path:
     return run_folder / PAGE
 
 
-def _draw(plots: Iterable[Plot]) -> dict[str, tuple[str, str]]:
-    """Each plot as SVG text in placeholder colours: wide, and narrow for a phone."""
+def draw(plots: Iterable[Plot]) -> Drawings:
+    """Draw every plot of a page."""
     from orfevre.report.plots import drawing  # Matplotlib takes a second to import
 
     drawn = {}
@@ -66,7 +70,12 @@ def _draw(plots: Iterable[Plot]) -> dict[str, tuple[str, str]]:
     return drawn
 
 
-def _render(facts: Facts, sections: list[Section], drawings: dict[str, tuple[str, str]]) -> str:
+def _render(facts: Facts, sections: list[Section], drawings: Drawings) -> str:
+    return render("page.jinja", drawings, facts=facts, top=headline(facts), sections=sections)
+
+
+def render(template: str, drawings: Drawings, **words: Any) -> str:
+    """A page of this package's look. Every text that `words` brings is escaped by the template."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -80,17 +89,15 @@ def _render(facts: Facts, sections: list[Section], drawings: dict[str, tuple[str
         lstrip_blocks=True,
     )
     css = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    return environment.get_template("page.jinja").render(
-        facts=facts,
-        top=headline(facts),
-        sections=sections,
-        # Markup is what this package wrote itself; every text from an artefact is escaped by the template.
+    return environment.get_template(template).render(
+        # Markup is what this package wrote itself
         style=Markup(drawing.palette() + css),
         drawings={name: [Markup(drawing.themed(text)) for text in pair] for name, pair in drawings.items()},
+        **words,
     )
 
 
-def _save_plots(folder: Path, drawings: dict[str, tuple[str, str]]) -> None:
+def _save_plots(folder: Path, drawings: Drawings) -> None:
     from orfevre.report.plots import drawing
 
     folder.mkdir(exist_ok=True)
