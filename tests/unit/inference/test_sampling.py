@@ -113,7 +113,8 @@ def test_draws_are_as_frequent_as_they_should_be(options: dict[str, Any]) -> Non
     often = expected >= 5
     observed = [*counts[often].tolist(), counts[~often].sum().item()]
     against = [*expected[often].tolist(), expected[~often].sum().item()]
-    observed, against = ([*pairs] for pairs in zip(*[(o, e) for o, e in zip(observed, against, strict=True) if e > 0]))
+    if not against[-1]:  # no rare tokens
+        observed, against = observed[:-1], against[:-1]
     assert stats.chisquare(observed, against, sum_check=False).pvalue > 0.001
 
 
