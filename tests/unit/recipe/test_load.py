@@ -103,6 +103,7 @@ def test_every_mistake_is_listed_at_once(table: dict[str, Any]) -> None:
         (("mix", "training"), {"sequence_length": 4096}, "context_length"),
         (("model", "num_heads"), 7, "does not divide"),
         (("model", "experts_per_token"), 9, "exceeds num_experts"),
+        (("model", "mtp_depth"), 300, "train.sequence_length 256 leaves nothing for the model's mtp_depth 300"),
         (("train", "tokens"), 10, "less than one step"),
         (("curate", "dedup"), {"jaccard": 0.4}, "must not exceed jaccard"),
     ],
