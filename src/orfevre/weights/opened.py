@@ -120,7 +120,7 @@ def open_weights(path: Path) -> Opened:
         settings = recipe.load(path)
         return _open_run(Path(settings.work) / settings.name)
     if path.is_file():
-        raise InputError(f"{path}: a file; {pickle_remedy() if path.suffix in PICKLES else 'give its folder'}")
+        raise InputError(f"{path}: {pickle_remedy() if path.suffix in PICKLES else 'a file; give its folder'}")
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; give a model's folder or a recipe")
     if (path / "train").is_dir():
