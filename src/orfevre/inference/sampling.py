@@ -122,14 +122,15 @@ def _likeliest(p_V: torch.Tensor, top_k: int, top_p: float) -> torch.Tensor:
     Only tokens that can be among them are sorted: those from the k-th largest probability up, and those of a share
     that V of them would need to make up what top_p leaves out. Of equals the lower id comes first.
     """
-    floor = p_V.topk(top_k).values[-1] if 0 < top_k < len(p_V) else (1 - top_p) / len(p_V) / 2
+    few = 0 < top_k < len(p_V)
+    floor = p_V.topk(top_k).values[-1] if few else (1 - top_p) / len(p_V) / 2
     ids = (p_V >= floor).nonzero()[:, 0]
     kept, order = p_V[ids].sort(descending=True, stable=True)
-    if top_k:
+    if few:
         kept, order = kept[:top_k], order[:top_k]
-    mass = kept.double()
     if top_p < 1:
-        whole = mass.sum() if top_k else p_V.double().sum()
+        mass = kept.double()
+        whole = mass.sum() if few else p_V.double().sum()
         before = mass.cumsum(0) - mass
         kept = kept[: max(1, int((before < top_p * whole).sum()))]
     result = torch.zeros_like(p_V)
