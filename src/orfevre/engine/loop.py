@@ -14,7 +14,7 @@ from orfevre import recipe
 from orfevre.errors import UserError
 from orfevre.model.transformer import Losses, Transformer
 
-from . import checkpoint, optim
+from . import allocator, checkpoint, optim
 from .checkpoint import Checkpoints, Progress
 from .documents import split_documents
 from .working import Working, working
@@ -74,6 +74,7 @@ def train(
     """
     if training.document_mask and bos is None:
         raise ValueError("document_mask needs the id of <s>: give bos")
+    allocator.keep_memory()
     progress, newest = Progress(), checkpoints.newest() if checkpoints else None
     optimiser = optim.adamw(model, training.optim)
     if newest is not None:
@@ -100,6 +101,8 @@ def train(
             checkpoints.save(model, optimiser, progress)
             saved = time.monotonic()
     model.eval()
+    del running, optimiser
+    allocator.hand_back()
     return TrainResult(progress.step, progress.tokens, progress.seconds, progress.loss)
 
 
