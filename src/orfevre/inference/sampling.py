@@ -76,13 +76,13 @@ def choose(logits_BV: torch.Tensor, draws: Sequence[Draw]) -> list[int]:
     logits_BV = penalise(logits_BV, draws)
     greedy_B = logits_BV.argmax(dim=1)
     if all(draw.settings.temperature == 0 for draw in draws):
-        return greedy_B.tolist()  # type: ignore[no-any-return]
+        return greedy_B.tolist()
     probabilities_BV = distribution(logits_BV, [draw.settings for draw in draws])
     sums_BV = probabilities_BV.double().cumsum(dim=1)
     numbers = [draw.number() if draw.settings.temperature else 0.0 for draw in draws]
     targets_B1 = torch.tensor(numbers, dtype=torch.float64)[:, None] * sums_BV[:, -1:]
     # the first token at which the sum exceeds the target has a probability above 0
-    return torch.searchsorted(sums_BV, targets_B1, right=True)[:, 0].tolist()  # type: ignore[no-any-return]
+    return torch.searchsorted(sums_BV, targets_B1, right=True)[:, 0].tolist()
 
 
 def penalise(logits_BV: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
