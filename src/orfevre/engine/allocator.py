@@ -1,8 +1,8 @@
 """Keep freed memory for the next step instead of handing it back to the kernel.
 
-A training step frees and takes the same hundreds of megabytes again and again. By its defaults glibc maps each large block
-anew, and the first touch of each page is a fault: 40,000 to 65,000 a step of a small model, 6 to 15 % of its time
-(docs/log.md). Set inside the process, so that no launcher or environment variable is needed.
+A training step frees and takes the same hundreds of megabytes again and again. By its defaults glibc maps each large
+block anew, and the first touch of each page is a fault: 40,000 to 65,000 a step of a small model, 6 to 15 % of its
+time (docs/log.md). Set inside the process, so that no launcher or environment variable is needed.
 """
 
 import ctypes

@@ -105,7 +105,7 @@ class _Attend(torch.autograd.Function):
         return *grads, None, None
 
 
-def _call(  # noqa: PLR0913 - everything that attend.c reads
+def _call(
     q_BNSD: torch.Tensor,
     k_BKSD: torch.Tensor,
     v_BKSD: torch.Tensor,

@@ -12,7 +12,7 @@ from . import fused
 from .moe import Routing
 
 CHUNK_ELEMENTS = 2**22
-"""Logits held at once, about: 8 MiB in bfloat16. Fewer, and the products of a large vocabulary are too small to be fast."""
+"""Logits held at once, about: 8 MiB in bfloat16. With fewer, the products of a large vocabulary are too small."""
 
 
 def load_balancing(layers: Sequence[Routing], *, pooled: bool = False) -> torch.Tensor:
