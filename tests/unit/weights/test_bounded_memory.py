@@ -59,7 +59,7 @@ def test_a_conversion_takes_a_small_part_of_the_model(tmp_path: Path, to: str, n
     written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) - size
     shutil.rmtree(tmp_path)
     assert size > 340 * 2**20 and written > 0.99 * size
-    assert after - before < size / 2**20 / 6
+    assert after - before < size / 2**20 / 3  # a fixed part: two blocks of 32 MB, and what torch allocates at first use
 
 
 @pytest.mark.slow
