@@ -18,9 +18,11 @@ from orfevre.data import shards, tokenizer
 from orfevre.engine import checkpoint, specialisation
 from orfevre.errors import InputError, RecipeError
 from orfevre.evaluate import bootstrap, scoring
+from orfevre.inference.decoder import TorchDecoder
+from orfevre.inference.generate import generate
+from orfevre.inference.sampling import Sampling
 from orfevre.ledger import Tally
 from orfevre.model import count
-from orfevre.model.generate import generate
 from orfevre.model.transformer import Transformer
 from orfevre.recipe import Evaluate, Recipe
 
@@ -132,16 +134,12 @@ def _samples(
     recipe: Recipe, model: Transformer, prompts: Sequence[list[int]], made: tokenizer.Tokenizer
 ) -> list[dict[str, str]]:
     """What the model writes after each prompt, the prompt left out."""
-    config, samples = recipe.evaluate, []
+    config, samples, decoder = recipe.evaluate, [], TorchDecoder(model)
     for number, (prompt, ids) in enumerate(zip(config.prompts, prompts, strict=True)):
-        new = generate(
-            model,
-            ids,
-            max_new_tokens=config.sample_tokens,
-            temperature=config.temperature,
-            seed=recipe.seed + number,
-            eos=made.eos,
+        asked = Sampling(
+            tokens=config.sample_tokens, temperature=config.temperature, seed=recipe.seed + number, ends=(made.eos,)
         )
+        new = generate(decoder, ids, asked)
         samples.append({"prompt": prompt, "text": made.decode(list(new))})
     return samples
 

@@ -1,4 +1,4 @@
-"""Causality, the key-value cache, sampling, and an initialisation that the seed decides."""
+"""Causality, the key-value cache, and an initialisation that the seed decides."""
 
 import math
 
@@ -7,9 +7,8 @@ import torch
 
 from orfevre import recipe
 from orfevre.engine.build import build, resolve
-from orfevre.errors import RecipeError, UserError
+from orfevre.errors import RecipeError
 from orfevre.model.attention import KeyValueCache
-from orfevre.model.generate import generate
 from orfevre.model.transformer import Transformer
 
 SHAPE = recipe.Model(
@@ -44,37 +43,6 @@ def test_the_cache_gives_what_recomputation_gives(model: Transformer, pieces: li
         cached = torch.cat([model(piece, caches) for piece in ids.split(pieces, dim=1)], dim=1)
         # weights five times too large amplify the rounding of float32: plain torch is as far from float64
         torch.testing.assert_close(cached, model(ids), atol=1e-3, rtol=1e-3)
-
-
-def test_greedy_generation_equals_recomputation_without_a_cache(model: Transformer) -> None:
-    ids = [1, 2, 3]
-    for _ in range(10):
-        ids.append(int(model(torch.tensor([ids]))[0, -1].argmax()))
-    assert list(generate(model, [1, 2, 3], max_new_tokens=10, temperature=0)) == ids[3:]
-
-
-def test_sampling_is_decided_by_the_seed_and_kept_within_top_k_and_top_p(model: Transformer) -> None:
-    def sample(**options: float) -> list[int]:
-        return list(generate(model, [1], max_new_tokens=15, **options))  # type: ignore[arg-type]
-
-    greedy = sample(temperature=0)
-    assert sample(seed=4) == sample(seed=4)
-    assert sample(seed=4) != sample(seed=5)
-    assert sample(top_k=1, seed=4) == greedy
-    assert sample(top_p=0.0, seed=4) == greedy
-
-
-def test_generation_stops_at_eos_and_at_the_end_of_the_context(model: Transformer) -> None:
-    greedy = list(generate(model, [1], max_new_tokens=100, temperature=0))
-    assert len(greedy) == 23
-    stopped = list(generate(model, [1], max_new_tokens=100, temperature=0, eos=greedy[4]))
-    assert stopped == greedy[: greedy.index(greedy[4]) + 1]
-
-
-@pytest.mark.parametrize("ids", [[], list(range(24))])
-def test_a_prompt_that_does_not_fit_is_refused(model: Transformer, ids: list[int]) -> None:
-    with pytest.raises(UserError, match="prompt"):
-        next(generate(model, ids, max_new_tokens=1))
 
 
 def test_the_seed_decides_the_weights_and_the_global_generator_does_not() -> None:
