@@ -172,16 +172,21 @@ def findings(measured: list[Measured]) -> list[dict[str, str]]:
     for tensor in measured:
         if bad := tensor.sums.not_finite:
             found.append({"tensor": tensor.name, "kind": "not_finite", "text": f"{bad} numbers are NaN or infinite"})
-        for where, part in [(f"expert {e}: ", part) for e, part in enumerate(tensor.experts)] or [("", tensor.sums)]:
-            if text := _dead(part, tensor.shape):
-                found.append({"tensor": tensor.name, "kind": "dead", "text": where + text})
+        if not _may_be_zero(tensor):
+            pieces = [(f"expert {e}: ", part) for e, part in enumerate(tensor.experts)] or [("", tensor.sums)]
+            dead = [where + text for where, part in pieces if (text := _dead(part, tensor.shape))]
+            found += [{"tensor": tensor.name, "kind": "dead", "text": text} for text in dead]
     return found
 
 
+def _may_be_zero(tensor: Measured) -> bool:
+    """Balancing biases begin at zero, and a router with one expert has nothing to say."""
+    return tensor.name.endswith("balance_bias") or (tensor.part == "router" and tensor.shape[0] == 1)
+
+
 def _dead(part: Sums, shape: tuple[int, ...]) -> str:
-    if not part.numbers or len(shape) == 1:
-        return "every weight is zero" if part.numbers and part.largest == 0 and not part.not_finite else ""
-    if part.largest == 0 and not part.not_finite:
+    if part.numbers and part.largest == 0 and not part.not_finite:
         return "every weight is zero"
-    rows = part.numbers // shape[-1]
-    return f"{part.zero_rows} of {rows} rows are all zero" if part.zero_rows else ""
+    if not part.zero_rows:
+        return ""
+    return f"{part.zero_rows} of {part.numbers // shape[-1]} rows are all zero"

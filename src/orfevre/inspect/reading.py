@@ -8,6 +8,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from orfevre.errors import InputError
+from orfevre.weights import tokenizer
 from orfevre.weights.opened import Opened
 
 BEGIN = ("<s>", "<|begin_of_text|>", "<bos>")
@@ -63,16 +64,11 @@ class Reader:
 def reader_of(opened: Opened) -> Reader:
     """The tokenizer that lies with the model. Raises InputError where there is none that can be read."""
     path = opened.tokenizer_path
-    if path is None or path.name != "tokenizer.json":
-        what = "no tokenizer" if path is None else f"its tokenizer is {path.name}"
+    if path is None:
         raise InputError(
-            f"{opened.path}: {what}, and a text is read with a tokenizer.json of the Hugging Face library; put the "
-            "model's own beside its weights"
+            f"{opened.path}: no tokenizer here to read a text with; put the model's own beside its weights"
         )
-    try:
-        inner = Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exception for every fault of the file
-        raise InputError(f"{path}: not a tokenizer.json that can be read ({error}); fetch it again") from None
+    inner = tokenizer.load(path)
     begin = opened.special.get("bos_token_id")
     if not isinstance(begin, int):
         begin = next((found for name in BEGIN if (found := inner.token_to_id(name)) is not None), None)

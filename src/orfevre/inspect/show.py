@@ -157,7 +157,7 @@ def _favourites(found: Table) -> None:
         for expert in range(experts if experts <= 16 else 0):
             name, lift = favourite(found["sources"], layer, expert)
             tokens = found["tokens"][layer][expert][:4]
-            words = ", ".join(f"{token['shown']} {token['count']}/{token['of']}" for token in tokens)
+            words = ", ".join(f"‹{token['shown']}› {token['count']}/{token['of']}" for token in tokens)
             rows.append((str(layer), str(expert), f"{name} {lift:.1f}x", words))
     if rows:
         columns = ("layer", "expert", "most from", "tokens it gets beyond chance (sent here / seen)")

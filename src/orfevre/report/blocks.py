@@ -96,6 +96,8 @@ class Token:
     """Colour, 0 to 7."""
     detail: str
     """Shown when pointed at."""
+    tail: str = ""
+    """Line ends that follow it."""
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,9 @@ def _token(token: Facts, layer: int) -> Token:
     first = int(chosen[0][0])
     # a character's later bytes have no text of their own, and the begin token's name says what it is
     text = token["text"] or ("…" if token["shown"].startswith("(") else token["shown"])
-    return Token(text, str(first), first % 8, f"{token['shown']}: {pairs}{cost}")
+    line = text.rstrip("\n")
+    ends = len(text) - len(line)
+    return Token(line + "↵" * ends, str(first), first % 8, f"{token['shown']}: {pairs}{cost}", "\n" * ends)
 
 
 def _domains(table: Facts) -> Section | None:
@@ -145,10 +147,10 @@ def _favourites(found: Facts, load: Mapping[str, Sequence[Sequence[float]]]) -> 
             shares = {name: layers[layer][expert] for name, layers in load.items()}
             name = max(shares, key=lambda key: shares[key])
             mean = sum(shares.values()) / len(shares)
-            tokens = [f"{token['shown']} {token['count']}/{token['of']}" for token in found["tokens"][layer][expert]]
+            tokens = [f"‹{token['shown']}› {token['count']}/{token['of']}" for token in found["tokens"][layer][expert]]
             rows.append((
                 f"{layer} / {expert}", f"{name} {words.times(shares[name] / mean if mean else 0)}",
-                "  ".join(tokens) or words.NONE,
+                ", ".join(tokens) or words.NONE,
             ))  # fmt: skip
     caption = "Where an expert's tokens come from beyond its fair share, and tokens it gets beyond chance (sent / seen)"
     return Table(caption, ("layer / expert", "most from", "tokens"), rows, words=3)

@@ -34,8 +34,8 @@ def load_blocks(load: Load, name: str = "experts") -> list[Block]:
     shares = [share for layers in load.values() for layer in layers for share in layer]
     count = len(next(iter(load.values()))[0])
     lead = (
-        f"Share of each source's tokens that a layer sent to each expert, per cent; {words.share(1 / count)} is the "
-        f"fair share. The least is {words.share(min(shares))}, the most {words.share(max(shares))}."
+        f"Share of a layer's choices that fell on each expert, per cent; {words.share(1 / count)} is the fair "
+        f"share. The least is {words.share(min(shares))}, the most {words.share(max(shares))}."
     )
     plot = Plot(name, "Expert load by layer", f"{lead} {_busiest(load)}", partial(plots.load_maps, load),
                 "Blue: more than the fair share; orange: less; the stronger the further.")  # fmt: skip
