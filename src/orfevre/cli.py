@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orfevre import __version__
+from orfevre import __version__, cli_model
 
 if TYPE_CHECKING:
     from orfevre.recipe import Recipe
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.error(remedy)
         return 2
     except KeyboardInterrupt:
-        console.say("stopped; the same command goes on from the last checkpoint")
+        resumes = options.verb == "run" or options.verb in STAGE_HELP
+        console.say(f"stopped{'; the same command goes on from the last checkpoint' if resumes else ''}")
         return 130
 
 
@@ -123,57 +124,6 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def _generate(options: argparse.Namespace) -> int:
-    from orfevre.serve import generate
-
-    generate.generate(
-        Path(options.run),
-        options.prompt,
-        generate.Sampling(options.tokens, options.temperature, options.top_k, options.top_p, options.seed),
-    )
-    return 0
-
-
-def _inspect(options: argparse.Namespace) -> int:
-    from orfevre.errors import UserError
-
-    if (options.run is None) == (options.diff is None):
-        raise UserError("inspect looks at one RUN, or at what changed from A to B: give RUN, or --diff A B")
-    return _look(options) if options.diff is None else _compare(options)
-
-
-def _look(options: argparse.Namespace) -> int:
-    from orfevre.inspect import look
-
-    table = look.look(Path(options.run), options.text)
-    if options.json:
-        look.save(table, Path(options.json))
-    if options.html:
-        from orfevre.report import inspection
-
-        inspection.write(table, Path(options.html))
-    look.tell(table)
-    return 0
-
-
-def _compare(options: argparse.Namespace) -> int:
-    from orfevre.inspect import difference, look
-
-    first, second = options.diff
-    table = difference.compare(Path(first), Path(second), options.text)
-    if options.json:
-        look.save(table, Path(options.json))
-    difference.tell(table)
-    return 0
-
-
-def _convert(options: argparse.Namespace) -> int:
-    from orfevre.weights import convert
-
-    convert.convert(Path(options.source), Path(options.target), options.to, options.dtype)
-    return 0
-
-
 def _schema(options: argparse.Namespace) -> int:
     import json
 
@@ -208,9 +158,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_journey(verbs)
     for name, purpose in STAGE_HELP.items():
         _with_recipe(verbs.add_parser(name, help=purpose, description=_sentence(purpose)), _stage)
-    _add_generate(verbs)
-    _add_inspect(verbs)
-    _add_convert(verbs)
+    cli_model.add(verbs)
     schema = verbs.add_parser("schema", help="print the recipe's JSON Schema, every key with its meaning")
     schema.set_defaults(function=_schema)
     return parser
@@ -239,49 +187,6 @@ def _add_journey(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         _check,
     )
     _with_recipe(verbs.add_parser("report", help="write report.html from the stages that are finished"), _report)
-
-
-def _add_generate(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    generate = verbs.add_parser("generate", help="continue a prompt with a trained model")
-    generate.add_argument("run", metavar="RUN", help="a recipe, or a run's folder such as work/quickstart")
-    generate.add_argument("prompt", help="the text to continue")
-    generate.add_argument("--tokens", type=int, default=100, help="most tokens to write (default 100)")
-    generate.add_argument("--temperature", type=float, default=0.8, help="0 takes the likeliest token (default 0.8)")
-    generate.add_argument("--top-k", type=int, default=0, help="sample among the k likeliest; 0 for all (default 0)")
-    generate.add_argument("--top-p", type=float, default=1.0, help="sample in the likeliest mass p (default 1)")
-    generate.add_argument("--seed", type=int, default=1, help="same seed, same text (default 1)")
-    generate.set_defaults(function=_generate)
-
-
-def _add_inspect(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    inspect = verbs.add_parser(
-        "inspect",
-        help="look inside a model: parameters, which experts a text's tokens go to, what experts specialise in",
-        description="Look inside a model: its configuration and parameters, where each token of a text goes, what the "
-        "experts specialise in; or compare two models. Nothing is changed.",
-    )
-    inspect.add_argument(
-        "run", metavar="RUN", nargs="?", help="a recipe, a run's folder, or a release, Hugging Face or Mistral folder"
-    )
-    inspect.add_argument("--text", metavar="FILE", help="follow this text through the model; - reads stdin")
-    inspect.add_argument("--json", metavar="FILE", help="write everything as JSON")
-    inspect.add_argument("--html", metavar="FILE", help="write a page that opens without a network")
-    inspect.add_argument("--diff", nargs=2, metavar=("A", "B"), help="what changed from one model to another")
-    inspect.set_defaults(function=_inspect)
-
-
-def _add_convert(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    convert = verbs.add_parser(
-        "convert",
-        help="a model to Hugging Face's, Mistral's or llama.cpp's format",
-        description="Write a model in another format, in bounded memory: whole, or not at all. Pickles are refused.",
-    )
-    convert.add_argument("source", metavar="SRC", help="a recipe, a run's folder, a Hugging Face or Mistral folder")
-    convert.add_argument("target", metavar="DST", help="the folder to write, or a .gguf file; must not exist")
-    convert.add_argument("--to", required=True, choices=("hf", "mistral", "gguf"), help="format to write")
-    dtypes = ("float32", "bfloat16", "float16", "q8_0")
-    convert.add_argument("--dtype", choices=dtypes, help="of the weights (default: as stored); q8_0 with gguf only")
-    convert.set_defaults(function=_convert)
 
 
 def _with_recipe(

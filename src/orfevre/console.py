@@ -17,18 +17,24 @@ PIPE_WIDTH = 160
 _out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 _err = Console(stderr=True, soft_wrap=True, highlight=False)
 
+_STEERING = {code: "\ufffd" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+"""Control characters, escape sequences among them."""
+
 PLAIN_INTERVAL_SECONDS = 10.0
 """Without a terminal, progress is a line this often."""
 
 
 def result(text: str) -> None:
     """A result: to stdout, exactly as given."""
-    _out.print(text, markup=False)
+    stream(text + "\n")
 
 
 def stream(text: str) -> None:
-    """A piece of a result that grows: to stdout at once, without a line's end."""
-    _out.out(text, end="", highlight=False)
+    """A piece of a result that grows: to stdout at once, without a line's end.
+
+    Exactly as given (rich would make spaces of tabs), but what a model writes must not steer a terminal.
+    """
+    _out.file.write(text.translate(_STEERING) if _out.is_terminal else text)
     _out.file.flush()
 
 

@@ -57,7 +57,7 @@ def test_check_needs_no_torch(path: str) -> None:
     assert "torch" not in modules
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "generate", "schema"])
+@pytest.mark.parametrize("verb", [*VERBS, "generate", "chat", "inspect", "convert", "schema"])
 def test_every_verb_teaches(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         cli.main([verb, "--help"])
@@ -138,10 +138,37 @@ def test_text_that_cannot_be_decoded_is_counted_and_told(path: str, capsys: pyte
     assert "undecodable" in shown and "prose" in shown and "Traceback" not in shown
 
 
-def test_generate_without_a_model(path: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["generate", path, "hello"]) == 2
-    assert "no finished artefact" in capsys.readouterr().err
-    assert cli.main(["generate", "/nowhere", "hello"]) == 2
+@pytest.mark.parametrize("arguments", [["generate", "hello"], ["chat"]])
+def test_there_is_nothing_to_write_with(arguments: list[str], path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    verb, *rest = arguments
+    for run, words in ((path, "no trained model"), ("/nowhere", "/nowhere: no such folder")):
+        assert cli.main([verb, run, *rest]) == 2
+        assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["generate", "chat"])
+@pytest.mark.parametrize(
+    ("flag", "value", "remedy"),
+    [
+        ("--tokens", "0", "1 or more"),
+        ("--temperature", "-1", "0 (the likeliest token) or more"),
+        ("--temperature", "nan", "0 (the likeliest token) or more"),
+        ("--top-k", "-3", "0 (all) or more"),
+        ("--top-p", "1.5", "from 0 to 1"),
+        ("--min-p", "2", "from 0 (all) to 1"),
+        ("--repetition-penalty", "0", "above 0"),
+        ("--stop", "", "not empty"),
+        ("--weights", "int3", "float32, bfloat16, int8, int4"),
+        ("--threads", "-1", "1 or more"),
+        ("--offload", "0", "above 0"),
+    ],
+)
+def test_values_out_of_range_are_named(
+    verb: str, flag: str, value: str, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([verb, "/nowhere", *(["hello"] if verb == "generate" else []), f"{flag}={value}"]) == 2
+    shown = capsys.readouterr().err
+    assert flag in shown and value in shown and remedy in shown
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])

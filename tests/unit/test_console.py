@@ -33,3 +33,18 @@ def test_words_with_brackets_are_shown_as_they_are(capsys: pytest.CaptureFixture
     captured = capsys.readouterr()
     assert captured.out == "sources[0] [bold]x[/bold]\n"
     assert "sources[0] (a).paths" in captured.err
+
+
+def test_results_come_out_byte_for_byte(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "\tif x:\r\n  :smile: [/red] \x1b[31m\x07 é 文"
+    console.stream(text)
+    console.result(text)
+    assert capsys.readouterr().out == text + text + "\n"
+
+
+def test_what_a_model_writes_does_not_steer_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console._out, "_force_terminal", True)
+    console.stream("a\tb\n\x1b]0;title\x07\x9b2J é")
+    assert capsys.readouterr().out == "a\tb\n\ufffd]0;title\ufffd\ufffd2J é"
