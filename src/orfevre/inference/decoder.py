@@ -47,6 +47,9 @@ class Decoder(Protocol):
 class TorchDecoder:
     """A Decoder over a Transformer whose floating-point weights all have one dtype."""
 
+    prefill_tokens: int | None = None
+    """Where it is not PREFILL_TOKENS."""
+
     def __init__(self, model: Transformer, num_slots: int = 1) -> None:
         self.model, self.num_slots = model.eval(), num_slots
         self.context_length, self.vocab_size = model.config.context_length, model.vocab_size
@@ -57,7 +60,7 @@ class TorchDecoder:
         ids_1S = torch.tensor([list(ids)], dtype=torch.int64)
         check_ids(ids_1S, self.vocab_size)
         with torch.inference_mode():
-            for piece_1S in torch.split(ids_1S, PREFILL_TOKENS, dim=1):
+            for piece_1S in torch.split(ids_1S, self.prefill_tokens or PREFILL_TOKENS, dim=1):
                 x_1SH, _ = self.model.hidden(piece_1S, self.caches.of(slot))
                 self.caches.lengths[slot] += piece_1S.shape[1]
             return self.model.output(x_1SH[0, -1]).float()  # type: ignore[no-any-return]
