@@ -16,6 +16,12 @@ def train_step(data: Path | None) -> int:
     return train_step.run(data)
 
 
+def train_curves(data: Path | None) -> int:
+    from benchmarks import train_curves
+
+    return train_curves.run(data)
+
+
 def near_duplicates(data: Path | None) -> int:
     from benchmarks import near_duplicates
 
@@ -35,10 +41,11 @@ def mixture(data: Path | None) -> int:
 
 BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "train_step": (train_step, "training steps beside transformers' MixtralForCausalLM (extra: dev)"),
+    "train_curves": (train_curves, "200 steps beside transformers from equal weights; by name only (extra: dev)"),
     "near_duplicates": (near_duplicates, "the C MinHash kernel beside NumPy and datasketch (extra: benchmark)"),
     "mixture": (mixture, "the surrogate beside a line and LightGBM; by name only, many minutes (extra: benchmark)"),
 }
-BY_NAME_ONLY = {"mixture"}
+BY_NAME_ONLY = {"mixture", "train_curves"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

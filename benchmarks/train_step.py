@@ -1,17 +1,24 @@
-"""Training steps a second: our Transformer beside transformers' MixtralForCausalLM.
+"""Training steps: our Transformer beside every setting of transformers' MixtralForCausalLM, and beside the processor.
 
-Both take the same random batches in float32, clip to the same norm and step torch's fused AdamW with our schedule.
-Their losses differ in two small things: ours balances experts layer by layer, the peer over all layers pooled, and ours
-adds the router's z-loss. Ours is `loop.train` as every run uses it. After each of our steps the peer does its own, so a
-pair is measured within a second or two; the first pairs warm up and are thrown away. The peer runs with the faster of
-its CPU implementations of experts by one step each; they are so close that noise may choose, and either will do.
+Each round does one of our steps (`loop.train`, as every run uses it) and then one step of every setting of the peer on
+the same random batch, so that what is compared is measured within seconds; the first rounds warm up and are thrown
+away. The peak of a matrix product (2048 x 2048) is measured between rounds. Both sides clip to the same norm and step
+AdamW by our schedule. Their losses differ in two small things: ours balances experts layer by layer, the peer over all
+layers pooled, and ours adds the router's z-loss. What they reach after 200 steps: `python -m benchmarks train_curves`.
+
+Our loop sets the allocator of its process (engine/allocator.py), so in these rounds the peer has that advantage too.
+Child processes, one for each side, then tell the peak of memory, and the peer's speed without that setting.
 """
 
+import argparse
+import contextlib
 import importlib.util
+import json
+import resource
+import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,16 +29,16 @@ import torch
 
 from benchmarks.paired import ratio
 from orfevre import recipe
-from orfevre.engine import build, loop, optim
+from orfevre.engine import allocator, build, loop
 from orfevre.ledger import usable_cores
 from orfevre.model import count
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "quickstart.toml"
 PEER = "transformers"
 WARM_UP = 2
-"""Pairs thrown away: the first calls allocate and compile."""
-EXPERTS = ("grouped_mm", "eager")
-"""Those of transformers 5 that fit: `batched_mm` copies an expert's weights for each token, gigabytes here."""
+"""Rounds thrown away: the first calls allocate and compile."""
+ALLOCATION_STEPS = 4
+"""Steps of a child process; the first two warm up."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +49,27 @@ class Setting:
     batch_sequences: int
     sequence_length: int
     threads: int
-    pairs: int
+    rounds: int
     seconds: float
-    """Fewer pairs (but 3) are measured when they would take longer than this."""
+    """Fewer rounds (but 3) are measured when they would take longer than this."""
+    dtypes: tuple[str, ...] = ("float32", "bfloat16")
 
     @property
     def tokens(self) -> int:
         """In one step."""
         return self.batch_sequences * self.sequence_length
 
-    def training(self, steps: int) -> recipe.Training:
-        return recipe.Training(
-            tokens=steps * self.tokens, batch_sequences=self.batch_sequences, sequence_length=self.sequence_length
+    @property
+    def flops(self) -> float:
+        """Of one step, as `model.count` counts them."""
+        return self.tokens * count.flops_per_token(self.shape, self.vocab_size, self.sequence_length)
+
+    def training(self, steps: int, dtype: str) -> recipe.Train:
+        return recipe.Train(
+            tokens=steps * self.tokens,
+            batch_sequences=self.batch_sequences,
+            sequence_length=self.sequence_length,
+            dtype=dtype,  # type: ignore[arg-type]
         )
 
     def batch(self, step: int) -> npt.NDArray[np.int64]:
@@ -62,27 +78,39 @@ class Setting:
         return np.random.default_rng(step).integers(0, self.vocab_size, size)
 
 
-def settings() -> list[Setting]:
-    """The quickstart's proxy on one thread (proxies train side by side), its model, and a larger one on all cores."""
+@dataclass
+class Rounds:
+    """Seconds of every step, side by side, and of the products measured between."""
+
+    ours: list[float] = field(default_factory=list)
+    peers: dict[str, list[float]] = field(default_factory=dict)
+    peaks: list[float] = field(default_factory=list)
+    """FLOP/s of a large product, one a round."""
+
+
+def settings() -> dict[str, Setting]:
+    """The quickstart's proxy on one thread (proxies train side by side), its model, and two larger ones."""
     quickstart, cores = recipe.load(RECIPE), usable_cores()
     proxy, model, vocab_size = quickstart.mix.training, quickstart.train, quickstart.tokenize.vocab_size
-    larger = recipe.Model(hidden_size=256, num_layers=6, num_experts=8, ffn_size=512, vocab_size=8192)
-    return [
-        Setting(
+    small = recipe.Model(hidden_size=256, num_layers=6, num_experts=8, ffn_size=896, context_length=512)
+    medium = recipe.Model(hidden_size=512, num_layers=8, num_experts=8, ffn_size=1792, context_length=512)
+    return {
+        "proxy": Setting(
             "the quickstart's proxy", quickstart.mix.proxy, vocab_size,
-            proxy.batch_sequences, proxy.sequence_length, threads=1, pairs=60, seconds=30,
+            proxy.batch_sequences, proxy.sequence_length, threads=1, rounds=60, seconds=20, dtypes=("float32",),
         ),
-        Setting(
+        "model": Setting(
             "the quickstart's model", quickstart.model, vocab_size,
-            model.batch_sequences, model.sequence_length, threads=cores, pairs=20, seconds=60,
+            model.batch_sequences, model.sequence_length, threads=cores, rounds=20, seconds=40,
         ),
-        Setting("a larger model", larger, larger.vocab_size, 8, 256, threads=cores, pairs=15, seconds=60),
-    ]  # fmt: skip
+        "S": Setting("shape S", small, 8192, 8, 512, threads=cores, rounds=8, seconds=80),
+        "M": Setting("shape M", medium, 32768, 4, 512, threads=cores, rounds=4, seconds=150),
+    }  # fmt: skip
 
 
-def smallest() -> list[Setting]:
+def smallest() -> dict[str, Setting]:
     shape = recipe.Model(hidden_size=16, num_layers=1, num_heads=2, num_kv_heads=1, ffn_size=16, num_experts=2)
-    return [Setting("a tiny model", shape, 64, batch_sequences=2, sequence_length=8, threads=1, pairs=3, seconds=5)]
+    return {"tiny": Setting("a tiny model", shape, 64, 2, 8, threads=1, rounds=3, seconds=5, dtypes=("float32",))}
 
 
 def run(_data: Path | None = None, *, small: bool = False) -> int:
@@ -92,102 +120,161 @@ def run(_data: Path | None = None, *, small: bool = False) -> int:
         return 2
     threads = torch.get_num_threads()
     try:
-        for setting in smallest() if small else settings():
-            compare(setting)
+        for key, setting in (smallest() if small else settings()).items():
+            for dtype in setting.dtypes:
+                compare(setting, dtype, compiled=key in "SM")
+            if not small:
+                processes(key, setting)
     finally:
         torch.set_num_threads(threads)
     return 0
 
 
-def compare(setting: Setting) -> None:
+def compare(setting: Setting, dtype: str, *, compiled: bool = False) -> None:
+    """One precision of ours beside the settings of the peer that may stand for it."""
+    from benchmarks.peer import EXPERTS, Peer
+
     torch.set_num_threads(setting.threads)
+    torch._dynamo.reset()
+    precisions = ("float32",) if dtype == "float32" else ("autocast", "bfloat16", *(("compiled",) if compiled else ()))
+    # the two implementations of experts do not differ beyond noise in float32, and eager does not compile whole
+    peers = [
+        Peer(setting.shape, setting.vocab_size, precision, experts)
+        for precision in precisions
+        for experts in (EXPERTS if precision != "compiled" else EXPERTS[:1])
+    ]
     ours = build.build(setting.shape, setting.vocab_size, seed=1)
-    experts, step = _faster(setting)
-    seconds, peer_seconds = measure(setting, ours, step, WARM_UP)
-    pair = seconds[-1] + peer_seconds[-1]
-    pairs = max(3, min(setting.pairs, int(setting.seconds / pair)))
-    seconds, peer_seconds = measure(setting, ours, step, pairs)
-    shape, flops = setting.shape, count.flops_per_token(setting.shape, setting.vocab_size, setting.sequence_length)
-    print(
-        f"{setting.name}: hidden {shape.hidden_size}, {shape.num_layers} layers, {shape.num_experts} experts of "
-        f"{shape.ffn_size}, vocabulary {setting.vocab_size}, {setting.batch_sequences} x {setting.sequence_length} "
-        f"tokens, {setting.threads} thread{'s' if setting.threads > 1 else ''}"
+    assert all(
+        sum(each.numel() for each in peer.model.parameters())
+        == count.parameters(setting.shape, setting.vocab_size).total
+        for peer in peers
     )
-    for name, figures in (("orfevre", seconds), (f"{PEER} ({experts})", peer_seconds)):
-        rate = setting.tokens / median(figures)
-        print(f"  {name:26}{rate:10,.0f} tokens/s{rate * flops / 1e9:9.1f} GFLOP/s")
-    for line in ratio(seconds, peer_seconds).lines(PEER):
-        print(f"  {line}", flush=True)
+    warm = measure(setting, dtype, ours, peers, WARM_UP)
+    spent = warm.ours[-1] + sum(seconds[-1] for seconds in warm.peers.values())
+    rounds = max(3, min(setting.rounds, int(setting.seconds / spent)))
+    _print(setting, dtype, measure(setting, dtype, ours, peers, rounds))
 
 
-def measure(
-    setting: Setting, model: Any, peer_step: Callable[[int, recipe.Training], None], pairs: int
-) -> tuple[list[float], list[float]]:
-    """Wall seconds of each of our steps and of the peer's step that follows it."""
-    training = setting.training(pairs)
-    until: list[float] = [0.0]
-    peer_seconds: list[float] = []
+def measure(setting: Setting, dtype: str, model: Any, peers: list[Any], rounds: int) -> Rounds:
+    """Wall seconds of each of our steps and of the peers' steps that follow it."""
+    training, found, until = setting.training(rounds, dtype), Rounds(), [0.0]
 
     def follow(report: loop.StepReport) -> None:
         until.append(report.seconds)
-        started = time.perf_counter()
-        peer_step(report.step - 1, training)
-        peer_seconds.append(time.perf_counter() - started)
+        batch = setting.batch(report.step - 1)
+        for peer in peers:
+            started = time.perf_counter()
+            peer.step(batch, report.step - 1, training)
+            found.peers.setdefault(peer.name, []).append(time.perf_counter() - started)
+        found.peaks.append(product_peak(dtype))
 
     loop.train(model, setting, training, on_step=follow)
-    return np.diff(until).tolist(), peer_seconds
+    found.ours = np.diff(until).tolist()
+    return found
 
 
-def _faster(setting: Setting) -> tuple[str, Callable[[int, recipe.Training], None]]:
-    """The peer's implementation of experts with the quicker second step, and its step."""
-    trials, training = [], setting.training(WARM_UP)
-    for experts in EXPERTS:
-        step = _peer(setting, experts)
-        step(0, training)
+def product_peak(dtype: str, size: int = 2048, times: int = 4) -> float:
+    """FLOP/s of the fastest of a few products of size x size matrices."""
+    left, right = (torch.randn(size, size).to(getattr(torch, dtype)) for _ in range(2))
+    out, best = torch.empty_like(left), float("inf")
+    for _ in range(times):
         started = time.perf_counter()
-        step(1, training)
-        trials.append((time.perf_counter() - started, experts, step))
-    return min(trials, key=lambda trial: trial[0])[1:]
+        torch.mm(left, right, out=out)
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best
 
 
-def _peer(setting: Setting, experts: str) -> Callable[[int, recipe.Training], None]:
-    import transformers
-
-    shape = setting.shape
-    model = transformers.MixtralForCausalLM(
-        transformers.MixtralConfig(
-            vocab_size=setting.vocab_size,
-            hidden_size=shape.hidden_size,
-            intermediate_size=shape.ffn_size,
-            num_hidden_layers=shape.num_layers,
-            num_attention_heads=shape.num_heads,
-            num_key_value_heads=shape.num_kv_heads,
-            head_dim=shape.head_width,
-            max_position_embeddings=shape.context_length,
-            num_local_experts=shape.num_experts,
-            num_experts_per_tok=shape.experts_per_token,
-            tie_word_embeddings=shape.tie_embeddings,
-            output_router_logits=True,
-            router_aux_loss_coef=shape.aux_loss_weight,
-            use_cache=False,
-            experts_implementation=experts,
+def _print(setting: Setting, dtype: str, found: Rounds) -> None:
+    shape, peak = setting.shape, median(found.peaks)
+    print(
+        f"{setting.name}, {dtype}: hidden {shape.hidden_size}, {shape.num_layers} layers, {shape.num_experts} experts "
+        f"of {shape.ffn_size}, vocabulary {setting.vocab_size}, {setting.batch_sequences} x {setting.sequence_length} "
+        f"tokens, {setting.threads} thread{'s' if setting.threads > 1 else ''}; a product reaches {peak / 1e9:.0f} "
+        f"GFLOP/s in {dtype}"
+    )
+    for name, seconds in (("orfevre", found.ours), *found.peers.items()):
+        rate = setting.flops / median(seconds)
+        print(
+            f"  {name:38}{setting.tokens / median(seconds):10,.0f} tokens/s {rate / 1e9:7.1f} GFLOP/s "
+            f"{100 * rate / peak:5.1f} % of the product's"
         )
-    )
-    assert sum(each.numel() for each in model.parameters()) == count.parameters(shape, setting.vocab_size).total
-    rules = setting.training(1).optim
-    optimiser = torch.optim.AdamW(
-        model.parameters(), betas=(rules.beta1, rules.beta2), weight_decay=rules.weight_decay, fused=True
-    )
+    for name, seconds in found.peers.items():
+        for line in ratio(found.ours, seconds).lines(name):
+            print(f"  {line}", flush=True)
 
-    def step(index: int, training: recipe.Training) -> None:
-        batch = torch.from_numpy(setting.batch(index))
-        targets = batch[:, 1:].contiguous()
-        loss = model(input_ids=batch[:, :-1], labels=targets, shift_labels=targets).loss
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), training.optim.grad_clip)
-        for group in optimiser.param_groups:
-            group["lr"] = optim.learning_rate(index, training.num_steps, training.optim)
-        optimiser.step()
 
-    return step
+def processes(key: str, setting: Setting) -> None:
+    """Peak memory of each side in a process of its own, and speed with and without the allocator's setting."""
+    print(f"{setting.name}, each in a process of its own: peak memory above what it held before; median step")
+    sides = [("orfevre", dtype, keep) for dtype in setting.dtypes for keep in (True, False)]
+    wanted = ("float32",) if setting.dtypes == ("float32",) else ("float32", "autocast", "bfloat16")
+    sides += [(PEER, precision, keep) for precision in wanted for keep in (True, False)]
+    peaks: dict[tuple[str, str], float] = {}
+    for side, precision, keep in sides:
+        found = _child(key, side, precision, keep)
+        if found is None:
+            print(f"  {side} {precision}: the process failed")
+            continue
+        if keep:
+            peaks[side, precision] = found["mib"]
+        setting_said = "memory kept" if keep else "glibc's defaults"
+        print(
+            f"  {side + ' ' + precision:26}{setting_said:18}{found['mib']:8,.0f} MiB{found['seconds']:9.3f} s",
+            flush=True,
+        )
+    for (side, precision), peer in peaks.items():
+        ours = peaks.get(("orfevre", "float32" if precision == "float32" else "bfloat16"))
+        if side == PEER and ours is not None:
+            print(f"  peak memory, orfevre / {PEER} {precision}: {ours / peer:.2f}")
+
+
+def _child(key: str, side: str, precision: str, keep: bool) -> dict[str, float] | None:
+    command = [sys.executable, "-m", "benchmarks.train_step", key, side, precision, *(["--keep"] if keep else [])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent.parent)
+    with contextlib.suppress(ValueError, IndexError):
+        return json.loads(done.stdout.splitlines()[-1])  # type: ignore[no-any-return]
+    return None
+
+
+def _alone(key: str, side: str, precision: str, keep: bool) -> None:
+    """What a child does: a few steps of one side; prints its peak and its median step as JSON."""
+    setting = settings()[key]
+    torch.set_num_threads(setting.threads)
+    if keep:
+        allocator.keep_memory()
+    else:
+        allocator.keep_memory = lambda: False  # type: ignore[assignment]
+    seconds: list[float] = []
+    if side == PEER:
+        import transformers.models.mixtral.modeling_mixtral  # noqa: F401 - counted as held before
+
+        from benchmarks.peer import EXPERTS, Peer
+
+        before = _resident_mib()
+        peer, training = Peer(setting.shape, setting.vocab_size, precision, EXPERTS[0]), setting.training(99, "float32")
+        for step in range(ALLOCATION_STEPS):
+            started = time.perf_counter()
+            peer.step(setting.batch(step), step, training)
+            seconds.append(time.perf_counter() - started)
+    else:
+        before, until = _resident_mib(), [0.0]
+        model = build.build(setting.shape, setting.vocab_size, seed=1)
+        training = setting.training(ALLOCATION_STEPS, precision)
+        loop.train(model, setting, training, on_step=lambda report: until.append(report.seconds))
+        seconds = np.diff(until).tolist()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"mib": peak - before, "seconds": median(seconds[2:])}))
+
+
+def _resident_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 2**20
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="One side's steps, alone: what `processes` runs.")
+    for name in ("key", "side", "precision"):
+        parser.add_argument(name)
+    parser.add_argument("--keep", action="store_true")
+    asked = parser.parse_args()
+    _alone(asked.key, asked.side, asked.precision, asked.keep)

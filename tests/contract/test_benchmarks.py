@@ -28,7 +28,7 @@ def test_train_step_prints_a_ratio(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert train_step.run(small=True) == 0
     said = capsys.readouterr().out
-    assert "ratio of speeds, orfevre / transformers: median" in said and "GFLOP/s" in said
+    assert "ratio of speeds, orfevre / transformers float32 (grouped_mm): median" in said and "GFLOP/s" in said
 
 
 def test_train_step_names_the_extra_it_lacks(
