@@ -55,8 +55,8 @@ def made(device: torch.device | str = "cpu", noise: float = 0.15, **changes: Any
     """A model whose weights are larger than at the start, so that mistakes show, and ids `[3, 20]`."""
     model = build(shape(**changes), VOCAB, seed=3)
     with torch.no_grad():
-        for parameter in model.parameters():
-            generator = torch.Generator().manual_seed(parameter.numel())
+        for seed, parameter in enumerate(model.parameters()):  # no two alike, so that a mix-up of two shows
+            generator = torch.Generator().manual_seed(seed)
             parameter.add_(noise * torch.randn(parameter.shape, generator=generator))
     ids = torch.randint(VOCAB, (3, 20), generator=torch.Generator().manual_seed(5))
     return model.to(device), ids.to(device)

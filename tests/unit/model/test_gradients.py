@@ -94,7 +94,7 @@ def test_every_entry_of_a_model_with_every_option(changes: dict[str, Any], maske
     assert holds(model, *batch(1, masked), fast=False)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=15)
 @given(options(), st.booleans(), st.integers(0, 99))
 def test_a_direction_of_a_model_with_any_options(config: recipe.Model, masked: bool, seed: int) -> None:
     assert holds(tiny(config, seed), *batch(seed, masked), fast=True)
