@@ -1,6 +1,6 @@
-"""A decoder that takes a step of all its sequences in one call of the C kernels, and prompts by chunks in `prompt`.
+"""A decoder that takes a step of all its sequences, or a chunk of a prompt, in one call of the C kernels.
 
-Where the kernels are not built, or with kernels="torch", every step goes through `prompt` too: equal, and slower.
+Where the kernels are not built, or with kernels="torch", `prompt` does the same in torch: equal, and slower.
 
 Shapes: B sequences, L layers, K key-value heads, C capacity of the cache, D head width, V vocabulary.
 """
@@ -65,10 +65,10 @@ class NativeDecoder:
         check_room(self, [slot], len(ids))
         ids_S = torch.tensor(ids)
         check_ids(ids_S, self.vocab_size)
-        for part in torch.split(ids_S, PREFILL_TOKENS):
-            last_H = self._prompt.extend(slot, part, self._lengths[slot])
+        for part in ids_S.split(PREFILL_TOKENS):
+            logits_V = self._extend(slot, part)
             self._lengths[slot] += len(part)
-        return self._prompt.logits(last_H)
+        return logits_V
 
     def step(self, slots: Sequence[int], ids: Sequence[int], experts_LBk: torch.Tensor | None = None) -> torch.Tensor:
         """One token for each of B different slots; float32 logits `[B, V]`.
@@ -82,7 +82,8 @@ class NativeDecoder:
         if self._pool is None:
             logits_BV = self._step_in_torch(slots, ids, lengths, experts_LBk)
         else:
-            logits_BV = self._native.step(self._level, slots, ids, lengths, experts_LBk)
+            given = torch.tensor([list(slots), list(ids), lengths])
+            logits_BV = self._native.step(self._level, given, 0, experts_LBk)
         for slot in slots:
             self._lengths[slot] += 1
         return logits_BV
@@ -102,6 +103,14 @@ class NativeDecoder:
             raise ValueError(f"slot {source} holds {self._lengths[source]} positions, not {length}")
         self.cache[:, :, target, :, :length] = self.cache[:, :, source, :, :length]
         self._lengths[target] = length
+
+    def _extend(self, slot: int, ids_S: torch.Tensor) -> torch.Tensor:
+        """Logits after the last of a chunk."""
+        past, num = self._lengths[slot], len(ids_S)
+        if self._pool is None or self.held.precision == "float32":  # torch's float32 products are the faster ones
+            return self._prompt.logits(self._prompt.extend(slot, ids_S, past))
+        given = torch.stack((torch.full_like(ids_S, slot), ids_S, torch.arange(past, past + num)))
+        return self._native.step(self._level, given, num - 1)[0]
 
     def _step_in_torch(
         self, slots: Sequence[int], ids: Sequence[int], lengths: list[int], experts_LBk: torch.Tensor | None
@@ -150,26 +159,21 @@ class _Struct:
         self._scratch, self._batch = torch.empty(0, dtype=torch.uint8), 0
 
     def step(
-        self,
-        level: int,
-        slots: Sequence[int],
-        ids: Sequence[int],
-        lengths: Sequence[int],
-        experts_LBk: torch.Tensor | None,
+        self, level: int, given_3B: torch.Tensor, first_wanted: int, experts_LBk: torch.Tensor | None = None
     ) -> torch.Tensor:
-        num = len(slots)
+        """Slots, ids and positions (int64, rows of `given_3B`) to logits `[B - first_wanted, V]`."""
+        num = given_3B.shape[1]
         if num > self._batch:
             size = self._library.orfevre_decode_scratch(self._model, self._threads, num)
             self._scratch, self._batch = aligned(size), num
-        given = torch.tensor([slots, ids, lengths])
-        logits_BV = torch.empty(num, self._held.vocab_size)
+        logits = torch.empty(num - first_wanted, self._held.vocab_size)
         if experts_LBk is not None:
             experts_LBk = experts_LBk.contiguous()
         self._library.orfevre_decode_step(
-            self._model, self._threads, level, num, *(row.data_ptr() for row in given), self._scratch.data_ptr(),
-            logits_BV.data_ptr(), None if experts_LBk is None else experts_LBk.data_ptr(),
+            self._model, self._threads, level, num, *(row.data_ptr() for row in given_3B), first_wanted,
+            self._scratch.data_ptr(), logits.data_ptr(), None if experts_LBk is None else experts_LBk.data_ptr(),
         )  # fmt: skip
-        return logits_BV
+        return logits
 
 
 def _matrices(layer: HeldLayer) -> tuple[ctypes.Array[decode.Matrix], ctypes.Array[decode.Matrix]]:

@@ -2,7 +2,8 @@
  *
  *   per layer   enter     a token a task: add what the experts of the layer before made, norm, prepare for qkv
  *               qkv       rows of the matrix
- *               attend    a key-value head of a sequence a task; prepares its part of the vector for `out`
+ *               remember  a key-value head of a token a task: RoPE, then into the cache
+ *               attend    the same; prepares its part of the vector for `out`
  *               out       rows; added to the residual stream
  *               route     a token a task: norm, router, the k experts; then thread 0 sorts the rows by expert
  *               up        an expert's inner rows: w1, w3, SwiGLU, prepared for w2
@@ -37,8 +38,8 @@ typedef struct {
     pool *threads;
     const products *products;
     const sublayers *sublayers;
-    int64_t num_sequences;
-    const int64_t *slots, *ids, *lengths, *forced;
+    int64_t num_tokens, first_wanted;
+    const int64_t *slots, *ids, *positions, *forced;
     float *logits;
     int64_t vector_bytes, inner_bytes; /* of a prepared vector of H or N D columns, of F columns */
     ticket *tickets;                   /* three sets, one ticket a thread */
@@ -117,11 +118,13 @@ static void multiply_rows(const step *s, const matrix *w, int64_t task, const ch
     }
 }
 
-static void project(worker *me, const matrix *w, float *y, bool add)
+static void project(worker *me, const matrix *w, int64_t first_token, float *y, bool add)
 {
+    const step *s = me->s;
+    const char *vectors = s->vectors + first_token * s->vector_bytes;
     int64_t task;
     while (take(me, num_tasks(w), &task))
-        multiply_rows(me->s, w, task, me->s->vectors, me->s->vector_bytes, me->s->num_sequences, y, add);
+        multiply_rows(s, w, task, vectors, s->vector_bytes, s->num_tokens - first_token, y, add);
     end_phase(me);
 }
 
@@ -159,7 +162,7 @@ static void enter(worker *me, int64_t index, const float *norm, const matrix *ne
     const step *s = me->s;
     const int64_t hidden = s->shape->hidden;
     int64_t b;
-    while (take(me, s->num_sequences, &b)) {
+    while (take(me, s->num_tokens, &b)) {
         float *x = s->x + b * hidden;
         if (index == 0)
             embed(s->shape, s->ids[b], x);
@@ -171,38 +174,50 @@ static void enter(worker *me, int64_t index, const float *norm, const matrix *ne
     end_phase(me);
 }
 
+/* Key-value head k of token b. */
+static attention head_of(const step *s, const layer *of, int64_t b, int64_t k)
+{
+    const model *m = s->shape;
+    const int64_t width = m->head_width, group = m->num_heads / m->num_kv_heads, position = s->positions[b];
+    const int64_t room = m->capacity * width * (m->cache_float ? 4 : 2);
+    const int64_t offset = (s->slots[b] * m->num_kv_heads + k) * room;
+    float *heads = s->qkv + b * (m->num_heads + 2 * m->num_kv_heads) * width;
+    return (attention){
+        .queries = heads + k * group * width,
+        .key = heads + (m->num_heads + k) * width,
+        .value = heads + (m->num_heads + m->num_kv_heads + k) * width,
+        .query_norm = of->query_norm,
+        .key_norm = of->key_norm,
+        .cos = m->cos + position * (width / 2),
+        .sin = m->sin + position * (width / 2),
+        .keys = (char *)of->keys + offset,
+        .values = (char *)of->values + offset,
+        .position = position,
+        .first = m->window && position >= m->window ? position + 1 - m->window : 0,
+        .heads = group,
+        .width = width,
+        .norm_eps = (float)m->norm_eps,
+        .cache_float = (int)m->cache_float,
+        .mixed = s->mixed + (b * m->num_heads + k * group) * width,
+    };
+}
+
 static void attend(worker *me, const layer *of)
 {
     const step *s = me->s;
-    const model *m = s->shape;
-    const int64_t width = m->head_width, group = m->num_heads / m->num_kv_heads;
-    const int64_t size = m->capacity * width * (m->cache_float ? 4 : 2);
+    const int64_t num_keys = s->shape->num_kv_heads, tasks = s->num_tokens * num_keys;
     int64_t task;
-    while (take(me, s->num_sequences * m->num_kv_heads, &task)) {
-        const int64_t b = task / m->num_kv_heads, k = task % m->num_kv_heads, position = s->lengths[b];
-        float *heads = s->qkv + b * (m->num_heads + 2 * m->num_kv_heads) * width;
-        const int64_t offset = (s->slots[b] * m->num_kv_heads + k) * size, begin = k * group * width;
-        float *mixed = s->mixed + b * m->num_heads * width;
-        attention head = {
-            .queries = heads + begin,
-            .key = heads + (m->num_heads + k) * width,
-            .value = heads + (m->num_heads + m->num_kv_heads + k) * width,
-            .query_norm = of->query_norm,
-            .key_norm = of->key_norm,
-            .cos = m->cos + position * (width / 2),
-            .sin = m->sin + position * (width / 2),
-            .keys = (char *)of->keys + offset,
-            .values = (char *)of->values + offset,
-            .position = position,
-            .first = m->window && position >= m->window ? position + 1 - m->window : 0,
-            .heads = group,
-            .width = width,
-            .norm_eps = (float)m->norm_eps,
-            .cache_float = (int)m->cache_float,
-            .mixed = mixed + begin,
-        };
+    while (take(me, tasks, &task)) {
+        attention head = head_of(s, of, task / num_keys, task % num_keys);
+        s->sublayers->remember(&head);
+    }
+    end_phase(me); /* a token looks at those before it in the same step too */
+    while (take(me, tasks, &task)) {
+        const int64_t b = task / num_keys, k = task % num_keys;
+        attention head = head_of(s, of, b, k);
+        const int64_t size = head.heads * head.width;
         s->sublayers->attend(&head);
-        s->products->prepare(&of->out, mixed, begin, begin + group * width, s->vectors + b * s->vector_bytes);
+        s->products->prepare(&of->out, head.mixed - k * size, k * size, (k + 1) * size, s->vectors + b * s->vector_bytes);
     }
     end_phase(me);
 }
@@ -247,7 +262,7 @@ static void sort_rows(step *s, const layer *of)
     s->num_jobs = 0;
     for (int64_t e = 0; e < m->num_experts; e++) {
         const int64_t first = row;
-        for (int64_t b = 0; b < s->num_sequences; b++)
+        for (int64_t b = 0; b < s->num_tokens; b++)
             for (int64_t j = 0; j < m->num_chosen; j++)
                 if (s->chosen[b * m->num_chosen + j] == e) {
                     s->token[row] = b;
@@ -257,8 +272,8 @@ static void sort_rows(step *s, const layer *of)
             s->jobs[s->num_jobs++] = (job){&of->w13[e], &of->w2[e], m->ffn, first, row - first};
     }
     if (of->shared_w2.rows) {
-        s->jobs[s->num_jobs++] = (job){&of->shared_w13, &of->shared_w2, of->shared_w2.columns, row, s->num_sequences};
-        for (int64_t b = 0; b < s->num_sequences; b++) {
+        s->jobs[s->num_jobs++] = (job){&of->shared_w13, &of->shared_w2, of->shared_w2.columns, row, s->num_tokens};
+        for (int64_t b = 0; b < s->num_tokens; b++) {
             s->token[row] = b;
             s->row_of[b * (m->num_chosen + 1) + m->num_chosen] = row++;
         }
@@ -271,13 +286,13 @@ static void route(worker *me, int64_t index)
     const model *m = s->shape;
     const layer *of = &m->layers[index];
     int64_t b;
-    while (take(me, s->num_sequences, &b)) {
+    while (take(me, s->num_tokens, &b)) {
         float *normed = s->normed + b * m->hidden;
         s->sublayers->norm(s->x + b * m->hidden, of->moe_norm, m->hidden, (float)m->norm_eps, normed);
         s->products->prepare(&of->w13[0], normed, 0, m->hidden, s->vectors + b * s->vector_bytes);
         const void *vector = normed;
         s->products->multiply(&of->router, 0, m->num_experts, &vector, 1, s->scores + 2 * b * m->num_experts, 0);
-        choose(s, of, b, s->forced ? s->forced + (index * s->num_sequences + b) * m->num_chosen : NULL);
+        choose(s, of, b, s->forced ? s->forced + (index * s->num_tokens + b) * m->num_chosen : NULL);
     }
     pool_barrier(s->threads);
     if (me->thread == 0)
@@ -347,14 +362,14 @@ static void walk(void *context, int thread)
     for (int64_t index = 0; index < m->num_layers; index++) {
         const layer *of = &m->layers[index];
         enter(&me, index, of->attention_norm, &of->qkv);
-        project(&me, &of->qkv, s->qkv, false);
+        project(&me, &of->qkv, 0, s->qkv, false);
         attend(&me, of);
-        project(&me, &of->out, s->x, true);
+        project(&me, &of->out, 0, s->x, true);
         route(&me, index);
         run_experts(&me);
     }
     enter(&me, m->num_layers, m->norm, &m->output);
-    project(&me, &m->output, s->logits, false);
+    project(&me, &m->output, s->first_wanted, s->logits, false);
 }
 
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -366,7 +381,7 @@ static int64_t widest(int64_t columns) { return (4 * columns + LINE - 1) / LINE 
 static int64_t lay_out(step *s, char *at)
 {
     const model *m = s->shape;
-    const int64_t batch = s->num_sequences, heads = m->num_heads * m->head_width;
+    const int64_t batch = s->num_tokens, heads = m->num_heads * m->head_width;
     int64_t inner = m->ffn, used = 0;
     for (int64_t i = 0; i < m->num_layers; i++)
         inner = most(inner, m->layers[i].shared_w2.columns);
@@ -396,25 +411,27 @@ static int64_t lay_out(step *s, char *at)
     return used;
 }
 
-int64_t orfevre_decode_scratch(const model *shape, pool *threads, int64_t num_sequences)
+int64_t orfevre_decode_scratch(const model *shape, pool *threads, int64_t num_tokens)
 {
     static char nowhere[LINE];
-    step s = {.shape = shape, .threads = threads, .num_sequences = num_sequences};
+    step s = {.shape = shape, .threads = threads, .num_tokens = num_tokens};
     return lay_out(&s, nowhere);
 }
 
-void orfevre_decode_step(const model *shape, pool *threads, int32_t level, int64_t num_sequences, const int64_t *slots,
-                         const int64_t *ids, const int64_t *lengths, void *scratch, float *logits, const int64_t *forced)
+void orfevre_decode_step(const model *shape, pool *threads, int32_t level, int64_t num_tokens, const int64_t *slots,
+                         const int64_t *ids, const int64_t *positions, int64_t first_wanted, void *scratch, float *logits,
+                         const int64_t *forced)
 {
     step s = {
         .shape = shape,
         .threads = threads,
         .products = products_at(level),
         .sublayers = sublayers_at(level),
-        .num_sequences = num_sequences,
+        .num_tokens = num_tokens,
         .slots = slots,
         .ids = ids,
-        .lengths = lengths,
+        .positions = positions,
+        .first_wanted = first_wanted,
         .forced = forced,
         .logits = logits,
     };

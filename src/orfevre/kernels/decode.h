@@ -1,4 +1,4 @@
-/* One token further for each of B sequences: the whole model in one call. decode.py mirrors these structs in ctypes.
+/* B tokens through the whole model in one call: the next of B sequences, or several of a prompt. decode.py mirrors these structs in ctypes.
  *
  * H hidden, N query heads, K key-value heads, D head width, F inner width of an expert, E experts, k experts a token,
  * V vocabulary, C capacity of the cache.
@@ -34,13 +34,15 @@ typedef struct {
     const layer *layers;
 } model;
 
-/* Bytes of scratch that a step of B sequences wants. */
-int64_t orfevre_decode_scratch(const model *shape, pool *threads, int64_t num_sequences);
+/* Bytes of scratch that a step of B tokens wants. */
+int64_t orfevre_decode_scratch(const model *shape, pool *threads, int64_t num_tokens);
 
-/* ids[b] goes to position lengths[b] < C of cache slot slots[b]; slots differ, ids are in [0, V). Float32 logits
- * [B, V]. `scratch` is aligned to 64 bytes. `forced`, if not NULL, holds the experts to use, int64 [L, B, k]. */
-void orfevre_decode_step(const model *shape, pool *threads, int32_t level, int64_t num_sequences, const int64_t *slots,
-                         const int64_t *ids, const int64_t *lengths, void *scratch, float *logits,
+/* ids[b] in [0, V) goes to position positions[b] < C of cache slot slots[b]; no two to the same place. A token attends to
+ * its slot up to its own position, so several tokens of one slot may come in one step. Float32 logits [B - first_wanted,
+ * V] of the tokens from first_wanted on. `scratch` is aligned to 64 bytes. `forced`, if not NULL, holds the experts to
+ * use, int64 [L, B, k]. */
+void orfevre_decode_step(const model *shape, pool *threads, int32_t level, int64_t num_tokens, const int64_t *slots,
+                         const int64_t *ids, const int64_t *positions, int64_t first_wanted, void *scratch, float *logits,
                          const int64_t *forced);
 
 #endif

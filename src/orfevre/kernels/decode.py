@@ -65,7 +65,7 @@ def library() -> ctypes.CDLL | None:
     int32, model, matrix = ctypes.c_int32, ctypes.POINTER(Model), ctypes.POINTER(Matrix)
     loaded.orfevre_level.argtypes, loaded.orfevre_level.restype = [], int32
     loaded.orfevre_decode_scratch.argtypes, loaded.orfevre_decode_scratch.restype = [model, _POINTER, _INT], _INT
-    loaded.orfevre_decode_step.argtypes = [model, _POINTER, int32, _INT, *[_POINTER] * 6]
+    loaded.orfevre_decode_step.argtypes = [model, _POINTER, int32, _INT, *[_POINTER] * 3, _INT, *[_POINTER] * 3]
     loaded.orfevre_decode_step.restype = None
     loaded.orfevre_matmul_scratch.argtypes, loaded.orfevre_matmul_scratch.restype = [matrix, _INT], _INT
     loaded.orfevre_matmul.argtypes = [matrix, _POINTER, int32, _POINTER, _INT, _POINTER, _POINTER]

@@ -35,7 +35,7 @@ INLINE prepared prepared_at(const void *x, const matrix *w)
 
 INLINE_AVX512 __m512bh bfloat16_pairs(const void *from) { return (__m512bh)_mm512_loadu_si512(from); }
 
-/* `rows` (1, 2 or 4) rows of bfloat16 at once, so that each load of a vector serves several rows. */
+/* `rows` (1, 3 or 4) rows of bfloat16 at once, so that each load of a vector serves several rows. */
 INLINE_AVX512 void bfloat16_tile_avx512(const uint16_t *w, int64_t columns, int rows, const void *const *x, int num_vectors,
                                         float *y, int64_t stride)
 {
@@ -75,7 +75,7 @@ INLINE_AVX512 void bfloat16_rows_avx512(const matrix *w, int64_t first, int64_t 
                                         int num_vectors, float *y, int64_t stride)
 {
     const uint16_t *start = (const uint16_t *)w->values + first * w->columns;
-    const int rows = num_vectors <= 4 ? 4 : 2;
+    const int rows = num_vectors <= 4 ? 4 : 3;
     int64_t r = 0;
     for (; r + rows <= num_rows; r += rows)
         bfloat16_tile_avx512(start + r * w->columns, w->columns, rows, x, num_vectors, y + r, stride);

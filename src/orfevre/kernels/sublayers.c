@@ -143,7 +143,7 @@ INLINE void attend_one(const attention *head, const float *q, float *mixed, int 
         mixed[i] /= total;
 }
 
-INLINE void attend_body(const attention *head)
+INLINE void remember_body(const attention *head)
 {
     const int64_t width = head->width;
     for (int64_t g = 0; g <= head->heads; g++) {
@@ -155,6 +155,11 @@ INLINE void attend_body(const attention *head)
     }
     keep(head->keys, head->position * width, head->key, width, head->cache_float);
     keep(head->values, head->position * width, head->value, width, head->cache_float);
+}
+
+INLINE void attend_body(const attention *head)
+{
+    const int64_t width = head->width;
     for (int64_t g = 0; g < head->heads; g++)
         if (head->cache_float)
             attend_one(head, head->queries + g * width, head->mixed + g * width, 1);
@@ -172,9 +177,10 @@ INLINE void attend_body(const attention *head)
     {                                                                                                                     \
         swiglu_body(gate, up, size, y);                                                                                   \
     }                                                                                                                     \
+    TARGET static void remember_##NAME(const attention *head) { remember_body(head); }                                    \
     TARGET static void attend_##NAME(const attention *head) { attend_body(head); }
 
-#define TABLE(NAME) {norm_##NAME, add_##NAME, swiglu_##NAME, attend_##NAME}
+#define TABLE(NAME) {norm_##NAME, add_##NAME, swiglu_##NAME, remember_##NAME, attend_##NAME}
 
 INSTANTIATE(plain, )
 #if X86

@@ -23,7 +23,9 @@ typedef struct {
     void (*add)(float *x, const float *y, float scale, int64_t size);
     /* y = silu(gate) * up (arXiv 2002.05202, eq. 5 without biases); y may be gate */
     void (*swiglu)(const float *gate, const float *up, int64_t size, float *y);
-    /* RoPE, then softmax(q k / sqrt(D)) v, block of positions by block (arXiv 1805.02867, algorithm 3) */
+    /* norms and RoPE of queries and key; key and value go to the cache */
+    void (*remember)(const attention *head);
+    /* softmax(q k / sqrt(D)) v, block of positions by block (arXiv 1805.02867, algorithm 3) */
     void (*attend)(const attention *head);
 } sublayers;
 
