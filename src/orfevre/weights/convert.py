@@ -28,16 +28,24 @@ def convert(source: Path, target: Path, to: str, dtype: str | None = None) -> No
     _check_room(target, total)
     aside = target.with_name(f".{target.name}.partial")
     _clear(aside)
-    with console.progress(f"convert to {to}", total, "B") as bar:
-        done = bar.advance
-        if to == "gguf":
-            gguf.write(opened, aside, target.stem, _gguf_dtype(opened, dtype), done)
-        else:
-            aside.mkdir()
-            wanted = None if dtype is None else getattr(torch, dtype)
-            (published.hugging_face if to == "hf" else published.mistral)(opened, aside, wanted, done)
+    try:
+        _write(opened, aside, target.stem, (to, dtype), total)
+    except BaseException:  # a weight that is not finite, a full disk, Ctrl-C: gigabytes must not stay behind
+        _clear(aside)
+        raise
     aside.rename(target)
     console.result(str(target))
+
+
+def _write(opened: Opened, aside: Path, name: str, wanted: tuple[str, str | None], total: int) -> None:
+    to, dtype = wanted
+    with console.progress(f"convert to {to}", total, "B") as bar:
+        if to == "gguf":
+            gguf.write(opened, aside, name, _gguf_dtype(opened, dtype), bar.advance)
+            return
+        aside.mkdir()
+        write = published.hugging_face if to == "hf" else published.mistral
+        write(opened, aside, None if dtype is None else getattr(torch, dtype), bar.advance)
 
 
 def _check_places(source: Path, target: Path, to: str, dtype: str | None) -> None:

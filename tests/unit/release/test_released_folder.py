@@ -127,6 +127,34 @@ def test_tied_embeddings_survive(recipe: Recipe, inputs: dict[str, Path], tmp_pa
     torch.testing.assert_close(found, expected, atol=1e-5 * float(expected.abs().max()), rtol=1e-4)
 
 
+def test_options_beyond_mixtral_are_published_in_our_own_format(
+    recipe: Recipe, inputs: dict[str, Path], tmp_path: Path
+):
+    from safetensors.torch import save_file
+
+    from orfevre.model.transformer import Transformer, initialise
+    from orfevre.recipe import Model
+    from orfevre.weights.opened import open_weights
+
+    config = json.loads((inputs["train"] / "config.json").read_text()) | {"qk_norm": True, "shared_experts": 1}
+    (inputs["train"] / "config.json").write_text(json.dumps(config))
+    shape = Model.model_validate(config)
+    model = Transformer(shape, shape.vocab_size)
+    initialise(model, torch.Generator().manual_seed(1))
+    save_file(dict(model.named_parameters()), inputs["train"] / "checkpoints" / "step-3" / "model.safetensors")
+    made = tmp_path / "beyond"
+    made.mkdir()
+    stage.run(recipe, inputs, made)
+    opened = open_weights(made / "Tiny-1")
+    assert (opened.format, opened.config) == ("orfevre", shape)
+    ids_BS = torch.arange(50)[None]
+    with torch.no_grad():
+        assert torch.equal(opened.load()(ids_BS), model.eval()(ids_BS))
+    card = (made / "Tiny-1" / "README.md").read_text()
+    assert "model.shared_experts = 1, model.qk_norm = true" in card and "open_weights" in card
+    assert "AutoModelForCausalLM" not in card and "library_name" not in card
+
+
 def _digests(root: Path) -> dict[str, str]:
     files = [path for path in sorted(root.rglob("*")) if path.is_file()]
     return {path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

@@ -162,6 +162,18 @@ def test_every_layout_holds_the_same_tensors(opened: Opened, hf: Path):
         opened.expert(0, 4)
 
 
+def test_stacked_experts_lie_as_in_the_first_release(hf: Path, tmp_path: Path):
+    """w1 and w3 expert after expert, w2 of each expert transposed: `[E * F, H]` all three."""
+    source = open_weights(hf)
+    planned = stream.plan(source, formats.mistral(SHAPE, VOCAB, stacked=True), None)
+    written.write_file(tmp_path / "consolidated.safetensors", planned)
+    theirs, ours = load_file(tmp_path / "consolidated.safetensors"), load_file(hf / "model.safetensors")
+    for part in ("w1", "w2", "w3"):
+        experts = [ours[f"model.layers.1.block_sparse_moe.experts.{e}.{part}.weight"] for e in range(4)]
+        expected = torch.cat([expert.T if part == "w2" else expert for expert in experts])
+        assert torch.equal(theirs[f"layers.1.block_sparse_moe.{part}"], expected)
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), mapped=st.booleans())
 def test_any_rows_are_those_of_the_tensor(opened: Opened, data: st.DataObject, mapped: bool):
