@@ -86,6 +86,10 @@ def _compare(options: argparse.Namespace) -> int:
     table = difference.compare(Path(first), Path(second), options.text)
     if options.json:
         look.save(table, Path(options.json))
+    if options.html:
+        from orfevre.report import comparison
+
+        comparison.write(table, Path(options.html))
     difference.tell(table)
     return 0
 

@@ -63,7 +63,7 @@ def _slabs(a: Opened, b: Opened, name: str) -> Iterator[tuple[torch.Tensor, torc
         stop = min(rows, start + step)
         yield tuple(  # type: ignore[misc]
             torch.stack([
-                opened.rows(name, e * rows + start, e * rows + stop, mapped=True).float().flatten()
+                opened.rows(name, e * rows + start, e * rows + stop).float().flatten()
                 for e in range(opened.shapes[name][0])
             ])
             for opened in (a, b)
@@ -112,8 +112,8 @@ def _apart(a: Opened, b: Opened, name: str, i: int | None, j: int | None) -> tup
     apart = length = 0.0
     for start in range(0, rows, step):
         stop = min(rows, start + step)
-        one = a.rows(name, here + start, here + stop, mapped=True).float()
-        other = b.rows(name, there + start, there + stop, mapped=True).float()
+        one = a.rows(name, here + start, here + stop).float()
+        other = b.rows(name, there + start, there + stop).float()
         apart += float(torch.linalg.vector_norm(other - one)) ** 2
         length += float(torch.linalg.vector_norm(one)) ** 2
     return apart, length

@@ -94,7 +94,7 @@ def chunks(opened: Opened, name: str, start: int, stop: int) -> Iterator[torch.T
     columns = opened.shapes[name][-1] if len(opened.shapes[name]) > 1 else 1
     step = max(1, CHUNK // max(1, columns))
     for first in range(start, stop, step):
-        yield opened.rows(name, first, min(stop, first + step), mapped=True).float()
+        yield opened.rows(name, first, min(stop, first + step)).float()
 
 
 def sums(pieces: Iterable[torch.Tensor]) -> Sums:
