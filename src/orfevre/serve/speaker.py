@@ -32,6 +32,9 @@ class Coder:
         self.path = opened.tokenizer_path
         self.plain, self._special = (tokenizer.load(self.path) for _ in range(2))
         self._special.encode_special_tokens = False
+        for each in (self.plain, self._special):  # files may say to cut texts off, or to fill them up
+            each.no_truncation()
+            each.no_padding()
         known = tokenizer.special_ids(self.plain) | dict(opened.special)
         self.bos: int | None = known.get("bos_token_id")
         ends = known.get("eos_token_id")

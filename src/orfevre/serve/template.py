@@ -22,6 +22,10 @@ Message = dict[str, str]
 """`{"role": "system" | "user" | "assistant", "content": ...}`, as everybody's chat templates take it."""
 
 
+_FAULTS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+"""What a template's own code may raise."""
+
+
 class Template(Protocol):
     stop: tuple[str, ...]
     """Where an answer ends, beside the model's end token."""
@@ -93,7 +97,10 @@ def load(folder: Path, coder: Coder) -> Template:
     special.setdefault("eos_token", coder.name(coder.ends[0]) if coder.ends else "")
     path = folder / "chat_template.jinja"
     if path.is_file():
-        return ChatTemplate(path, path.read_text(encoding="utf-8"), special)
+        try:
+            return ChatTemplate(path, path.read_text(encoding="utf-8"), special)
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: not UTF-8; take the file from the model's release") from None
     if (source := _source(table)) is not None:
         return ChatTemplate(config, source, special)
     return PlainTemplate(bos)
