@@ -45,8 +45,8 @@ def match(a: Opened, b: Opened, layer: int) -> Matching:
     for name in STACKS:
         for one, other in _slabs(a, b, f"blocks.{layer}.{name}"):
             dots = dots + (one @ other.T).double().numpy()
-            squares_a = squares_a + one.double().square().sum(1).numpy()
-            squares_b = squares_b + other.double().square().sum(1).numpy()
+            squares_a = squares_a + one.square().sum(1, dtype=torch.float64).numpy()
+            squares_b = squares_b + other.square().sum(1, dtype=torch.float64).numpy()
     lengths = np.sqrt(np.multiply.outer(squares_a, squares_b))
     cosine: npt.NDArray[np.float64] = np.divide(dots, lengths, out=np.zeros_like(lengths), where=lengths > 0)
     first, second = linear_sum_assignment(np.nan_to_num(cosine), maximize=True)
