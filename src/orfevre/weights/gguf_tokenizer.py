@@ -116,7 +116,7 @@ def _pre_tokenizer(path: Path, table: dict[str, Any]) -> str:
     }
     if len(patterns) != 1 or patterns[0] not in names:
         raise InputError(f"{path}: llama.cpp has no name for its pre-tokenizer ({patterns}); convert to hf")
-    if patterns[0] == PATTERN:
+    if patterns[0] in (PATTERN, _TEKKEN):
         console.say(
             "llama.cpp's pre-tokenizer is this one but for combining marks (Devanagari's, say), which it splits from "
             "their letters: such text gets other ids there"
