@@ -15,7 +15,7 @@ _ADDRESS, _COUNT, _FLAG, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int3
 class AdamWRules(ctypes.Structure):
     """`orfevre_adamw_rules` of train.c. Moments are corrected: correction1 = 1 - beta1^t, 2 = sqrt(1 - beta2^t)."""
 
-    _fields_ = [  # noqa: RUF012 - ctypes wants a plain list
+    _fields_ = [
         (name, _FLOAT) for name in ("rate", "beta1", "beta2", "eps", "decay", "correction1", "correction2", "scale")
     ]
 
