@@ -42,6 +42,24 @@ def test_a_change_in_one_document_reaches_no_other(
 
 
 @pytest.mark.parametrize("changes", OPTIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_no_gradient_crosses_from_one_document_to_another(
+    changes: dict[str, Any], dtype: torch.dtype, device: torch.device
+) -> None:
+    """The path that training takes: what one document's logits ask of the other documents' tokens is exactly 0."""
+    model, _ = made(device, **GROUPED, **changes)
+    model.to(dtype)
+    ids, segments = torch.arange(20, device=device)[None], SEGMENTS.to(device)
+    for document in range(4):
+        model.zero_grad()
+        inside = (segments == document)[0]
+        model(ids, segments_BC=segments)[0, inside].float().square().sum().backward()  # type: ignore[no-untyped-call]
+        asked = model.embedding.weight.grad.abs().amax(1)[:20]  # type: ignore[union-attr]
+        assert (asked[~inside] == 0).all()
+        assert (asked[inside] > 0).all()
+
+
+@pytest.mark.parametrize("changes", OPTIONS)
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padding_on_either_side_gives_the_logits_of_no_padding(
     changes: dict[str, Any], side: str, device: torch.device
