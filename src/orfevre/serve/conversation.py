@@ -16,10 +16,13 @@ from orfevre.inference.sampling import Sampling
 from .speaker import Coder
 from .template import Message, Template
 
+MARK = "\ue000"
+"""A character of nobody's language, put where an answer is to see what the format writes around it."""
+
 
 @dataclass
 class _Said:
-    """A text and its ids."""
+    """A question as it was put, and its ids; once it is answered, with those of the answer."""
 
     text: str = ""
     ids: tuple[int, ...] = ()
@@ -35,7 +38,7 @@ class Conversation:
         self._sampling = replace(sampling, stop=(*sampling.stop, *template.stop), ends=coder.ends)
         self._system: list[Message] = [{"role": "system", "content": system}] if system else []
         self._batch = Batch(decoder, coder.decode)
-        self._said, self._asked, self._turn = _Said(), _Said(), 0
+        self._said, self._turn = _Said(), 0
         self.messages: list[Message] = list(self._system)
         self.ending: Ending | None = None
         """Of the last answer."""
@@ -93,22 +96,28 @@ class Conversation:
 
     def _words(self) -> _Said:
         text = self._template.text(self.messages)
-        if self._said.ids and text.startswith(self._said.text):
-            more = self._coder.encode_after(text[len(self._said.text) :])
-            return _Said(text, (*self._said.ids, *more))
+        if self._said.ids and (tail := self._after_answer()) is not None:
+            return _Said(text, (*self._said.ids, *self._coder.encode_after(tail)))
         return _Said(text, tuple(self._coder.encode_marked(text)))
 
+    def _after_answer(self) -> str | None:
+        """What the format writes after the last answer; None where what it writes before is not what was asked then,
+        because turns were forgotten or it changes what came earlier."""
+        told = [*self.messages[:-2], {"role": "assistant", "content": MARK}, self.messages[-1]]
+        before, _, after = self._template.text(told).partition(MARK)
+        as_asked = before.rstrip(" ") == self._said.text.rstrip(" ") and after and MARK not in after
+        return after if as_asked else None
+
     def _answered(self, asked: _Said, answer: str) -> None:
+        """Note the answer. Its ids are kept without the end token, which a format writes after it or does not."""
         self.messages.append({"role": "assistant", "content": answer.strip()})
         new = list(self.ending.ids) if self.ending else []
-        end = new.pop() if new and new[-1] in self._coder.ends else None
+        if new and new[-1] in self._coder.ends:
+            new.pop()
         while new and not answer.startswith(self._text_after(asked.ids, new)):
             new.pop()  # of a stop string
-        text = asked.text + self._text_after(asked.ids, new)
-        if end is not None:
-            self._said = _Said(text + self._coder.name(end), (*asked.ids, *new, end))
-        else:
-            self._said = _Said(text, (*asked.ids, *new))
+        rest = answer[len(self._text_after(asked.ids, new)) :]  # of a token that the stop string cut through
+        self._said = _Said(asked.text, (*asked.ids, *new, *(self._coder.encode_after(rest) if rest else ())))
 
     def _text_after(self, ids: Sequence[int], new: Sequence[int]) -> str:
         return self._coder.decode([*ids, *new])[len(self._coder.decode(ids)) :]

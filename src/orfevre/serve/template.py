@@ -21,7 +21,6 @@ from .speaker import Coder
 Message = dict[str, str]
 """`{"role": "system" | "user" | "assistant", "content": ...}`, as everybody's chat templates take it."""
 
-
 _FAULTS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
 """What a template's own code may raise."""
 
@@ -51,12 +50,12 @@ class PlainTemplate:
         self.bos = bos
 
     def text(self, messages: Sequence[Message]) -> str:
-        names = {"user": "User", "assistant": "Assistant"}
-        lines = [
-            f"{names[each['role']]}: {each['content']}\n" if each["role"] in names else f"{each['content']}\n\n"
-            for each in messages
-        ]
-        return f"{self.bos}{''.join(lines)}Assistant:"
+        return f"{self.bos}{''.join(map(_line, messages))}Assistant:"
+
+
+def _line(message: Message) -> str:
+    role, content = message["role"], message["content"]
+    return f"{content}\n\n" if role == "system" else f"{role.capitalize()}: {content}\n"
 
 
 class ChatTemplate:
@@ -81,7 +80,7 @@ class ChatTemplate:
         """Raises InputError where the template refuses the conversation, as many do a system message."""
         try:
             return self._template.render(messages=list(messages), add_generation_prompt=True, **self._special)
-        except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError) as error:
+        except (jinja2.TemplateError, *_FAULTS) as error:
             hint = "; try without --system" if messages and messages[0]["role"] == "system" else ""
             raise InputError(f"{self.path}: the chat template refuses this conversation ({error}){hint}") from None
 

@@ -14,7 +14,7 @@ from orfevre.engine.build import build
 from orfevre.weights import huggingface, written
 
 SHAPE = recipe.Model(
-    hidden_size=32, num_layers=2, num_heads=4, num_kv_heads=2, ffn_size=32, num_experts=4, context_length=128
+    hidden_size=64, num_layers=2, num_heads=4, num_kv_heads=2, ffn_size=64, num_experts=4, context_length=128
 )
 
 

@@ -1,160 +1,151 @@
-"""A conversation: what is said is what the model says to all of it, only the new is computed, the oldest goes first."""
+"""`orfevre chat`: settings, formats and refusals, and how answers end. Turns: test_conversation.py."""
 
 import io
 import json
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from orfevre import cli
-from orfevre.errors import InputError
 from orfevre.inference.decoder import TorchDecoder
-from orfevre.inference.generate import generate
 from orfevre.inference.sampling import Sampling
-from orfevre.serve import template
 from orfevre.serve.conversation import Conversation
 from orfevre.serve.speaker import Coder
+from orfevre.serve.template import ChatTemplate, PlainTemplate
 from orfevre.weights.opened import open_weights
 
 GREEDY = Sampling(tokens=8, temperature=0)
-TEMPLATE = (
-    "<s>{% for m in messages %}{% if m.role == 'assistant' %}{{ m.content }}</s>{% else %}[{{ m.content }}]{% endif %}"
+MARKED = (
+    "{{ bos_token }}{% for m in messages %}[{{ m.content }}{% if m.role == 'assistant' %}{{ eos_token }}{% endif %}"
     "{% endfor %}"
 )
 
 
-def converse(
-    folder: Path, sampling: Sampling = GREEDY, system: str = "", num_slots: int = 2
-) -> tuple[Conversation, Coder]:
-    opened = open_weights(folder)
-    coder = Coder(opened)
-    return Conversation(
-        TorchDecoder(opened.load(), num_slots), coder, template.load(folder, coder), sampling, system
-    ), coder
+class Watched(TorchDecoder):
+    """Keeps the sizes of what it is given, and what each slot was given."""
+
+    def __init__(self, folder: Path, num_slots: int = 2) -> None:
+        super().__init__(open_weights(folder).load(), num_slots)
+        self.prefilled: list[int] = []
+
+    def prefill(self, slot: int, ids: Sequence[int]) -> torch.Tensor:
+        self.prefilled.append(len(ids))
+        return super().prefill(slot, ids)
 
 
-@pytest.fixture(params=["plain", "template"])
-def talker(request: pytest.FixtureRequest, folder: Path, make_folder: Callable[..., Path]) -> Path:
-    if request.param == "plain":
-        return folder
-    made = make_folder()
-    (made / "chat_template.jinja").write_text(TEMPLATE)
-    return made
+@pytest.fixture
+def coder(folder: Path) -> Coder:
+    return Coder(open_weights(folder))
 
 
-def test_an_answer_is_the_models_to_the_whole_conversation(talker: Path) -> None:
-    conversation, coder = converse(talker, system="cat")
-    form = template.load(talker, coder)
-    first = "".join(conversation.ask("the dog"))
-    ids = coder.encode_marked(form.text([{"role": "system", "content": "cat"}, {"role": "user", "content": "the dog"}]))
-    new = list(generate(TorchDecoder(open_weights(talker).load()), ids, GREEDY))
-    assert coder.decode(new).startswith(first) and first
-    assert conversation.messages[2] == {"role": "assistant", "content": first.strip()}
+def test_a_stop_string_ends_the_answer_and_the_chat_goes_on(folder: Path, coder: Coder) -> None:
+    text = "".join(Conversation(Watched(folder), coder, PlainTemplate("<s>"), GREEDY).ask("the cat"))
+    stop = text[3:5]
+    talk = Conversation(Watched(folder), coder, PlainTemplate("<s>"), Sampling(tokens=8, temperature=0, stop=(stop,)))
+    assert "".join(talk.ask("the cat")) == text[: text.index(stop)]
+    assert talk.ending is not None and talk.ending.reason == "stop"
+    assert stop not in "".join(talk.ask("the dog"))
 
 
-def test_only_the_new_turn_is_computed(talker: Path) -> None:
-    conversation, _ = converse(talker)
-    held = 0
-    for message in ("the cat", "sat on", "the mat"):
-        for _ in conversation.ask(message):
-            pass
-        ending = conversation.ending
-        assert ending is not None
-        # the last token of an answer was written, but never taken in
-        assert ending.reused_tokens >= held - 1
-        held = ending.prompt_tokens + len(ending.ids)
-    assert held > 20
-
-
-def test_reset_forgets_all_but_the_system_message(folder: Path) -> None:
-    conversation, _ = converse(folder, system="be brief")
-    first = "".join(conversation.ask("the cat"))
-    conversation.reset()
-    assert conversation.messages == [{"role": "system", "content": "be brief"}]
-    assert "".join(conversation.ask("the cat")) == first
-
-
-def test_a_full_context_forgets_the_oldest_turns_and_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    conversation, _ = converse(folder, system="cat")
-    for number in range(12):
-        said = "".join(conversation.ask(f"the cat sat on the mat and the dog {number}"))
-        assert conversation.ending is not None and conversation.ending.prompt_tokens < 128
-        assert conversation.messages[0]["role"] == "system" and conversation.messages[-1]["content"] == said.strip()
-    assert "forgotten" in capsys.readouterr().err
-    assert 3 <= len(conversation.messages) < 25
-    assert conversation.messages[-2]["content"].endswith(" 11")
-
-
-def test_a_message_too_long_for_the_context_is_refused_and_forgotten(folder: Path) -> None:
-    conversation, _ = converse(folder)
-    with pytest.raises(InputError, match="does not fit the context of 128"):
-        list(conversation.ask("x y z " * 200))
-    assert conversation.messages == []
-    assert "".join(conversation.ask("the cat"))
-
-
-def test_an_answer_that_is_stopped_is_kept_as_far_as_it_went(folder: Path) -> None:
-    conversation, _ = converse(folder, Sampling(tokens=60, temperature=0))
-    pieces = conversation.ask("the cat")
-    said = next(pieces)
+def test_an_answer_that_is_broken_off_stays_in_the_conversation(folder: Path, coder: Coder) -> None:
+    talk = Conversation(Watched(folder), coder, PlainTemplate("<s>"), GREEDY)
+    whole = "".join(talk.ask("the cat"))
+    talk.reset()
+    pieces = talk.ask("the cat")
+    begun = next(pieces)
     pieces.close()  # type: ignore[attr-defined]
-    assert conversation.ending is not None and conversation.ending.reason == "cancelled"
-    assert conversation.messages[1]["content"].startswith(said.strip())
-    assert "".join(conversation.ask("on the mat")), "and the chat goes on"
+    assert talk.ending is not None and talk.ending.reason == "cancelled"
+    assert whole.startswith(begun) and whole.strip().startswith(talk.messages[-1]["content"])
+    assert "".join(talk.ask("the dog")), "and the chat goes on"
 
 
-def talk(folder: Path, typed: str, monkeypatch: pytest.MonkeyPatch, *flags: str) -> int:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-    return cli.main(["chat", str(folder), "--temperature=0", "--tokens=8", *flags])
+def test_a_models_own_format_ends_answers_with_its_end_token(folder: Path, coder: Coder) -> None:
+    form = ChatTemplate(folder, MARKED, {"bos_token": "<s>", "eos_token": "</s>"})
+    talk = Conversation(Watched(folder), coder, form, Sampling(tokens=60, temperature=1.0, seed=1))
+    reused = []
+    for _ in range(4):
+        "".join(talk.ask("the"))
+        assert talk.ending is not None
+        reused.append(talk.ending.reused_tokens)
+    assert reused[0] == 0 and reused == sorted(reused)
 
 
-def test_a_chat_over_a_pipe(
+def chat(monkeypatch: pytest.MonkeyPatch, said: str, *arguments: object) -> int:
+    monkeypatch.setattr("sys.stdin", io.StringIO(said))
+    return cli.main(["chat", *map(str, arguments)])
+
+
+def test_over_a_pipe(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "talk.json"
-    typed = f"the cat\n\nsat on\n/save {file}\n/nonsense\n/save\n/save {tmp_path}/no/where\n/help\n/reset\nthe cat\n/quit\nlost\n"
-    assert talk(folder, typed, monkeypatch, "--system", "be brief") == 0
+    said = (
+        f"the cat\n\n/nothing\n/help\n/save {file}\n/save\n/save {tmp_path}/no/where\n/reset\nthe cat\n/quit\nnever\n"
+    )
+    options = ("--temperature", 0, "--tokens", 8)
+    assert chat(monkeypatch, said, folder, *options) == 0
     shown = capsys.readouterr()
-    conversation, _ = converse(folder, system="be brief")
-    answers = ["".join(conversation.ask(message)) for message in ("the cat", "sat on")]
-    assert shown.out == f"{answers[0]}\n{answers[1]}\n{answers[0]}\n", "answers only, and none after /quit"
-    assert json.loads(file.read_text()) == conversation.messages
-    for words in ("tokens/s", "/nonsense: no such command", "give a file", "cannot be written", "Ctrl-C", "forgotten"):
+    saved = json.loads(file.read_text(encoding="utf-8"))
+    assert [each["role"] for each in saved] == ["user", "assistant"]
+    assert saved[0]["content"] == "the cat"
+    once = shown.out[: len(shown.out) // 2]
+    assert shown.out == once * 2, "after a reset the same question has the same answer"
+    assert once.strip() == saved[1]["content"]
+    for words in ("/nothing: no such command", "/reset ", "written to", "give a file", "cannot be written"):
         assert words in shown.err
+    assert shown.err.count("tokens/s") == 2
 
 
-def test_the_end_of_input_ends_the_chat(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("weights", ["float32", "bfloat16", "int8"])
+@pytest.mark.parametrize("more", [[], ["--offload", "0.001"]], ids=["held", "offloaded"])
+def test_every_format_and_the_offload_answer(
+    weights: str, more: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert talk(folder, "the cat", monkeypatch, "--weights=int8") == 0
-    assert capsys.readouterr().out.endswith("\n")
+    assert chat(monkeypatch, "the cat\n", folder, "--weights", weights, "--tokens", 4, *more) == 0
+    assert "4 tokens" in (shown := capsys.readouterr()).err and shown.out.endswith("\n")
 
 
-def test_a_message_that_does_not_fit_does_not_end_the_chat(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--weights", "int3"], "--weights int3: give one of float32, bfloat16, int8, int4"),
+        (["--threads", "-1"], "--threads -1"),
+        (["--offload", "0"], "--offload 0"),
+        (["--offload", "nan"], "--offload nan"),
+        (["--min-p", "2"], "--min-p 2"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_settings_out_of_range_are_named(
+    options: list[str],
+    words: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert talk(folder, "x y z " * 200 + "\nthe cat\n", monkeypatch) == 0
-    shown = capsys.readouterr()
-    assert "does not fit the context" in shown.err and shown.out.count("\n") >= 1
+    assert chat(monkeypatch, "the cat\n", folder, *options) == 2
+    assert words in capsys.readouterr().err
 
 
-def test_ctrl_c_stops_the_answer_and_not_the_chat(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_folders_that_cannot_talk_are_named(
+    make_folder: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from orfevre.inference.native import NativeDecoder
+    def err(path: Path) -> str:
+        assert chat(monkeypatch, "the cat\n", path) == 2
+        return capsys.readouterr().err
 
-    step, calls = NativeDecoder.step, []
+    assert "no model here" in err(tmp_path)
+    mute = make_folder()
+    (mute / "tokenizer.json").unlink()
+    assert "no tokenizer.json" in err(mute)
 
-    def interrupted(self: NativeDecoder, *arguments: object) -> object:
-        logits = step(self, *arguments)  # type: ignore[arg-type]
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return logits
+    def spoil(model: Any) -> None:
+        model.blocks[0].moe.w13[1, 2, 3] = torch.nan
 
-    monkeypatch.setattr(NativeDecoder, "step", interrupted)
-    assert talk(folder, "the cat\nsat on\n", monkeypatch) == 0
-    shown = capsys.readouterr()
-    assert "cancelled" in shown.err and len(calls) > 3
+    assert "not finite" in err(make_folder(spoil))

@@ -105,7 +105,7 @@ def test_every_format_writes(weights: str, folder: Path, capsys: pytest.CaptureF
 
 def test_a_model_that_is_offloaded_says_the_same(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     whole = run(capsys, folder, "the cat", "--tokens", 8, "--temperature", 0)
-    assert cli.main(["generate", str(folder), "the cat", "--tokens=8", "--temperature=0", "--offload=0.00005"]) == 0
+    assert cli.main(["generate", str(folder), "the cat", "--tokens=8", "--temperature=0", "--offload=0.0002"]) == 0
     shown = capsys.readouterr()
     assert shown.out == whole and "hits" in shown.err
 

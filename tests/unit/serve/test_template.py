@@ -1,4 +1,4 @@
-"""A chat template says what transformers' says; what it may not do it cannot, and faults are named."""
+"""A conversation's text is what transformers makes of the same folder; a template can do no harm."""
 
 import json
 from collections.abc import Callable
@@ -6,127 +6,126 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import transformers
+from transformers import PreTrainedTokenizerFast
 
 from orfevre.errors import InputError
 from orfevre.serve import template
 from orfevre.serve.speaker import Coder
+from orfevre.serve.template import Message
 from orfevre.weights.opened import open_weights
 
-MISTRAL = """\
-{%- if messages[0]["role"] == "system" %}
-  {%- set system = messages[0]["content"] %}{%- set rest = messages[1:] %}
-{%- else %}{%- set rest = messages %}{%- endif %}
-{{- bos_token }}
-{%- for message in rest %}
-  {%- if (message["role"] == "user") != (loop.index0 % 2 == 0) %}{{ raise_exception("roles must alternate") }}{%- endif %}
-  {%- if message["role"] == "user" %}
-    {%- if loop.first and system is defined %}{{ "[INST] " + system + "\n\n" + message["content"] + "[/INST]" }}
-    {%- else %}{{ "[INST] " + message["content"] + "[/INST]" }}{%- endif %}
-  {%- else %}{{ " " + message["content"]|trim + eos_token }}{%- endif %}
+INSTRUCTIONS = """\
+{{ bos_token }}
+{%- for message in messages %}
+    {%- if message['role'] == 'system' and not loop.first %}
+        {{- raise_exception('a system message comes first') }}
+    {%- elif message['role'] == 'user' %}
+        {{- ' [INST] ' + message['content'] | trim + ' [/INST]' }}
+    {%- else %}
+        {{- ' ' + message['content'] + eos_token }}
+    {%- endif %}
 {%- endfor %}
 """
-CHATML = (
-    "{% for m in messages %}\n{% if m.role == 'nobody' %}{% continue %}{% endif %}<|{{ m.role }}|>\n{{ m.content }}"
-    "\n{% endfor %}\n{% if add_generation_prompt %}<|assistant|>{% endif %}{{ messages[0] | tojson }}"
-)
-TALK = [
-    {"role": "user", "content": "Été <b>?</b>"},
-    {"role": "assistant", "content": " Oui. "},
-    {"role": "user", "content": "the cat\n"},
+TURNS = """\
+{% for m in messages %}{% if loop.index > 9 %}{% break %}{% endif %}
+    {% if m.role == 'user' %}
+<|{{ m.role }}|> {{ m.content | tojson }}
+    {% else %}
+{{ m.content }}{{ eos_token }}
+    {% endif %}
+{% endfor %}
+{% if add_generation_prompt %}<|assistant|>{% endif %}
+"""
+TALK: list[Message] = [
+    {"role": "user", "content": " the cat\nété <b> "},
+    {"role": "assistant", "content": "sat"},
+    {"role": "user", "content": "on {{ 1 + 1 }} </s>"},
 ]
 
 
-def load(folder: Path) -> template.Template:
-    return template.load(folder, Coder(open_weights(folder)))
+@pytest.fixture
+def place(tmp_path: Path, folder: Path) -> Path:
+    """A folder of its own for template files, with the model's tokenizer."""
+    (tmp_path / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
+    return tmp_path
 
 
 @pytest.fixture
-def folder_with(make_folder: Callable[..., Path]) -> Callable[[str, Any], Path]:
-    def make(name: str, content: Any) -> Path:
-        folder = make_folder()
-        (folder / name).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
-        return folder
-
-    return make
+def coder(folder: Path) -> Coder:
+    return Coder(open_weights(folder))
 
 
-@pytest.mark.parametrize("source", [MISTRAL, CHATML], ids=["mistral", "chatml"])
-@pytest.mark.parametrize("system", [[], [{"role": "system", "content": "Be brief."}]], ids=["", "system"])
-def test_the_text_is_that_of_transformers(
-    source: str, system: list[Any], folder_with: Callable[[str, Any], Path]
-) -> None:
-    folder = folder_with("chat_template.jinja", source)
-    theirs = transformers.PreTrainedTokenizerFast(
-        tokenizer_file=str(folder / "tokenizer.json"), bos_token="<s>", eos_token="</s>"
+@pytest.mark.parametrize("source", [INSTRUCTIONS, TURNS], ids=["instructions", "turns"])
+@pytest.mark.parametrize("where", ["file", "config", "named"])
+def test_the_text_is_transformers(source: str, where: str, place: Path, coder: Coder) -> None:
+    config: dict[str, Any] = {"bos_token": {"content": "<s>"}, "eos_token": "</s>"}
+    if where == "file":
+        (place / "chat_template.jinja").write_text(source)
+        config["chat_template"] = "not this one"
+    else:
+        named = [{"name": "tool_use", "template": "x"}, {"name": "default", "template": source}]
+        config["chat_template"] = source if where == "config" else named
+    (place / "tokenizer_config.json").write_text(json.dumps(config))
+    oracle = PreTrainedTokenizerFast(
+        tokenizer_file=str(place / "tokenizer.json"), bos_token="<s>", eos_token="</s>", chat_template=source
     )
-    messages = [*system, *TALK]
-    wanted = theirs.apply_chat_template(messages, chat_template=source, tokenize=False, add_generation_prompt=True)
-    assert load(folder).text(messages) == wanted
+    for talk in (TALK, TALK[:1], [{"role": "system", "content": "be brief"}, *TALK]):
+        wanted = oracle.apply_chat_template(talk, tokenize=False, add_generation_prompt=True)
+        assert template.load(place, coder).text(talk) == wanted
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"bos_token": {"content": "<s>"}, "chat_template": "{{ bos_token }}{{ messages[0].content }}"},
-        {"chat_template": [{"name": "tools", "template": "x"}, {"name": "default", "template": "<s>{{ messages[0].content }}"}]},
-    ],
-)  # fmt: skip
-def test_templates_of_tokenizer_config_json(config: Any, folder_with: Callable[[str, Any], Path]) -> None:
-    assert load(folder_with("tokenizer_config.json", config)).text(TALK[:1]) == "<s>Été <b>?</b>"
+def test_special_tokens_come_from_the_tokenizer_where_no_file_says(place: Path, coder: Coder) -> None:
+    (place / "chat_template.jinja").write_text("{{ bos_token }}{{ messages[0].content }}{{ eos_token }}")
+    assert template.load(place, coder).text(TALK[:1]) == "<s> the cat\nété <b> </s>"
 
 
-def test_a_file_of_its_own_comes_first(folder_with: Callable[[str, Any], Path]) -> None:
-    folder = folder_with("tokenizer_config.json", {"chat_template": "old"})
-    (folder / "chat_template.jinja").write_text("new")
-    assert load(folder).text(TALK) == "new"
-
-
-def test_the_plain_format_is_the_documented_one(folder: Path) -> None:
-    said = load(folder).text([{"role": "system", "content": "Be brief."}, *TALK])
-    assert said == "<s>Be brief.\n\nUser: Été <b>?</b>\nAssistant:  Oui. \nUser: the cat\n\nAssistant:"
+def test_without_a_template_the_plain_format(place: Path, coder: Coder) -> None:
+    plain = template.load(place, coder)
+    talk = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who?"}]
+    assert plain.text(talk) == "<s>Be brief.\n\nUser: Who?\nAssistant:"
+    longer = [*talk, {"role": "assistant", "content": "I."}, {"role": "user", "content": "So?"}]
+    assert plain.text(longer) == "<s>Be brief.\n\nUser: Who?\nAssistant: I.\nUser: So?\nAssistant:"
+    assert plain.text(longer).startswith(plain.text(talk)), "what comes later changes nothing before it"
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        "{{ messages.__class__.__mro__ }}",
-        "{{ ''.__class__.__base__.__subclasses__() }}",
-        "{{ raise_exception.__globals__ }}",
-        "{% set _ = messages.append(1) %}",
-        "{% include '/etc/hostname' %}",
-        "{{ raise_exception('no system message here') }}",
-        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{{ messages.__class__.__mro__[1].__subclasses__() }}",
+        "{{ messages.append({}) }}",
+        "{% for i in range(10 ** 9) %}{% endfor %}",
+        "{{ raise_exception('no') }}",
         "{{ 1 / 0 }}",
-        "{{ nobody.knows }}",
-        "{% for i in range(1000000) %}{% endfor %}",
+        "{{ messages[0].content + 1 }}",
     ],
 )
-def test_templates_that_reach_out_or_fail_are_stopped_and_named(
-    source: str, folder_with: Callable[[str, Any], Path]
-) -> None:
-    made = load(folder_with("chat_template.jinja", source))
-    with pytest.raises(InputError, match=r"chat_template.jinja: the chat template does not take this conversation"):
-        made.text(TALK)
+def test_a_template_that_reaches_out_or_refuses_is_named(source: str, place: Path, coder: Coder) -> None:
+    (place / "chat_template.jinja").write_text(source)
+    with pytest.raises(InputError, match=r"chat_template.jinja: the chat template refuses this conversation"):
+        template.load(place, coder).text(TALK)
+
+
+def test_a_refused_system_message_has_its_remedy(place: Path, coder: Coder) -> None:
+    (place / "chat_template.jinja").write_text(
+        "{% if messages[0].role == 'system' %}{{ raise_exception('roles must alternate') }}{% endif %}"
+    )
+    with pytest.raises(InputError, match=r"roles must alternate.*try without --system"):
+        template.load(place, coder).text([{"role": "system", "content": "x"}, *TALK])
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("chat_template.jinja", "{% for %}", "not a chat template"),
-        ("tokenizer_config.json", {"chat_template": 3}, "chat_template is no text"),
-        ("tokenizer_config.json", "{", "tokenizer_config.json"),
-    ],
+    ("config", "words"),
+    [({"chat_template": "{% if"}, "not a chat template"), ({"chat_template": 7}, "is no text")],
+    ids=["broken", "a number"],
 )
-def test_what_is_no_template_is_named(
-    name: str, content: Any, words: str, folder_with: Callable[[str, Any], Path]
-) -> None:
+def test_a_broken_template_is_named(config: dict[str, Any], words: str, place: Path, coder: Coder) -> None:
+    (place / "tokenizer_config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=words):
-        load(folder_with(name, content))
+        template.load(place, coder)
 
 
-def test_a_template_that_is_not_utf_8_is_named(make_folder: Callable[..., Path]) -> None:
-    folder = make_folder()
-    (folder / "chat_template.jinja").write_bytes(b"caf\xe9")
-    with pytest.raises(InputError, match="not UTF-8"):
-        load(folder)
+def test_ids_of_a_marked_text_have_the_special_tokens(
+    coder: Coder, make_folder: Callable[..., Path]
+) -> None:  # fmt: skip
+    assert coder.encode_marked("<s>the</s>") == [coder.bos, *coder.plain.encode("the").ids, *coder.ends]
+    assert coder.decode(coder.encode("a </s> b")) == "a </s> b", "in a prompt they are plain text"
