@@ -27,12 +27,13 @@ PARTS = ("w13", "w2")
 
 
 class ExpertFiles:
-    def __init__(self, opened: Opened, precision: Precision | None = None, group: int = GROUP) -> None:
-        """`precision` None is as stored, float16 as bfloat16. Raises UserError for a file that cannot be opened, and
+    def __init__(self, opened: Opened, precision: Precision | None = None, group: int = 0) -> None:
+        """`precision` None is as stored, float16 as bfloat16; `group` 0 is GROUP's. Raises UserError for a file that cannot be opened, and
         where a matrix does not divide into groups."""
         config = opened.config
         self.precision = precision or stored_precision(opened)
-        self._opened, self._pieces, self._group = opened, opened.layout.of_ours(), group
+        self._opened, self._pieces = opened, opened.layout.of_ours()
+        self._group = group or GROUP.get(self.precision, 0)
         self._shapes = ((2 * config.ffn_size, config.hidden_size), (config.hidden_size, config.ffn_size))
         self._arena = Arena()
         self._checked: set[tuple[int, int]] = set()

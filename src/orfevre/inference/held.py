@@ -23,7 +23,7 @@ from .quantise import BITS, Quantised, quantise
 Precision = Literal["float32", "bfloat16", "int8", "int4"]
 Kept = torch.Tensor | Quantised
 FLOATS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-GROUP = 32
+GROUP = {"int8": 64, "int4": 32}
 """Columns that share a scale unless said otherwise; docs/concepts/inference.md has what wider groups cost."""
 
 
@@ -111,8 +111,8 @@ def num_bytes(matrix: Kept) -> int:
     return matrix.num_bytes if isinstance(matrix, Quantised) else matrix.nbytes
 
 
-def hold(source: Source | Transformer, precision: Precision, group: int = GROUP) -> Held:
-    """Copy weights into huge pages at a precision; `group` is that of int8 and int4.
+def hold(source: Source | Transformer, precision: Precision, group: int = 0) -> Held:
+    """Copy weights into huge pages at a precision; `group` is that of int8 and int4, 0 for GROUP's.
 
     Raises UserError where a matrix does not divide into groups, InputError for a weight that is not finite.
     """
@@ -121,7 +121,8 @@ def hold(source: Source | Transformer, precision: Precision, group: int = GROUP)
 
 class _Keeper:
     def __init__(self, source: Source, precision: Precision, group: int) -> None:
-        self.source, self.precision, self.group, self.arena = source, precision, group, Arena()
+        self.source, self.precision, self.arena = source, precision, Arena()
+        self.group = group or GROUP.get(precision, 0)
 
     def all(self) -> Held:
         source, config = self.source, self.source.config
