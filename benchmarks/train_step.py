@@ -1,8 +1,7 @@
 """Training steps: our Transformer beside every setting of transformers' MixtralForCausalLM, and beside the processor.
 
-Each round does one of our steps (`loop.train`, as every run uses it) and then one step of every setting of the peer on
-the same random batch, so that what is compared is measured within seconds; the first rounds warm up and are thrown
-away. The peak of a matrix product (2048 x 2048) is measured between rounds. Both sides clip to the same norm and step
+Each round does one of our steps (`loop.train`, as every run uses it) and then one of the peer's on the same random
+batch, so that what is compared is measured within seconds; the first rounds warm up and are thrown away. The peak of a matrix product (2048 x 2048) is measured between rounds. Both sides clip to the same norm and step
 AdamW by our schedule. Their losses differ in two small things: ours balances experts layer by layer, the peer over all
 layers pooled, and ours adds the router's z-loss. What they reach after 200 steps: `python -m benchmarks train_curves`.
 
@@ -137,22 +136,18 @@ def compare(setting: Setting, dtype: str, *, compiled: bool = False) -> None:
     torch.set_num_threads(setting.threads)
     torch._dynamo.reset()
     precisions = ("float32",) if dtype == "float32" else ("autocast", "bfloat16", *(("compiled",) if compiled else ()))
-    # the two implementations of experts do not differ beyond noise in float32, and eager does not compile whole
-    peers = [
-        Peer(setting.shape, setting.vocab_size, precision, experts)
-        for precision in precisions
-        for experts in (EXPERTS if precision != "compiled" else EXPERTS[:1])
-    ]
-    ours = build.build(setting.shape, setting.vocab_size, seed=1)
-    assert all(
-        sum(each.numel() for each in peer.model.parameters())
-        == count.parameters(setting.shape, setting.vocab_size).total
-        for peer in peers
-    )
-    warm = measure(setting, dtype, ours, peers, WARM_UP)
-    spent = warm.ours[-1] + sum(seconds[-1] for seconds in warm.peers.values())
-    rounds = max(3, min(setting.rounds, int(setting.seconds / spent)))
-    _print(setting, dtype, measure(setting, dtype, ours, peers, rounds))
+    # eager does not compile whole: it loops over the experts that were hit
+    sides = [(each, experts) for each in precisions for experts in (EXPERTS if each != "compiled" else EXPERTS[:1])]
+    for precision, experts in sides:  # one at a time: five models of shape M would not fit a small machine
+        ours = build.build(setting.shape, setting.vocab_size, seed=1)
+        peer = Peer(setting.shape, setting.vocab_size, precision, experts)
+        total = sum(each.numel() for each in peer.model.parameters())
+        assert total == count.parameters(setting.shape, setting.vocab_size).total
+        warm = measure(setting, dtype, ours, [peer], WARM_UP)
+        spent = warm.ours[-1] + warm.peers[peer.name][-1]
+        rounds = max(3, min(setting.rounds, int(setting.seconds / len(sides) / spent)))
+        _print(setting, dtype, measure(setting, dtype, ours, [peer], rounds))
+        del peer, ours
 
 
 def measure(setting: Setting, dtype: str, model: Any, peers: list[Any], rounds: int) -> Rounds:
