@@ -28,8 +28,9 @@ PARTS = ("w13", "w2")
 
 class ExpertFiles:
     def __init__(self, opened: Opened, precision: Precision | None = None, group: int = 0) -> None:
-        """`precision` None is as stored, float16 as bfloat16; `group` 0 is GROUP's. Raises UserError for a file that cannot be opened, and
-        where a matrix does not divide into groups."""
+        """`precision` None is as stored, float16 as bfloat16; `group` 0 is GROUP's.
+
+        Raises UserError for a file that cannot be opened, and where a matrix does not divide into groups."""
         config = opened.config
         self.precision = precision or stored_precision(opened)
         self._opened, self._pieces = opened, opened.layout.of_ours()
