@@ -12,7 +12,9 @@
 #define INLINE static inline __attribute__((always_inline, unused))
 
 /* a vector passed between functions that are inlined anyway has no ABI to warn about */
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wpsabi"
+#endif
 
 typedef float lanes __attribute__((vector_size(64)));
 typedef int32_t integer_lanes __attribute__((vector_size(64)));
