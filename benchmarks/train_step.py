@@ -2,7 +2,7 @@
 
 Each round does one of our steps (`loop.train`, as every run uses it) and then one of the peer's on the same random
 batch, so that what is compared is measured within seconds; the first rounds warm up and are thrown away. The peak of a
-matrix product (2048 x 2048) is measured between rounds. Both sides clip to the same norm and step AdamW by our schedule.
+matrix product (2048 x 2048) is measured between rounds. Both clip to the same norm and step AdamW by our schedule.
 Their losses differ in two small things: ours balances experts layer by layer, the peer over all layers pooled, and ours
 adds the router's z-loss. What they reach after 200 steps: `python -m benchmarks train_curves`.
 
