@@ -76,7 +76,10 @@ def _special_tokens(table: tables.Table) -> list[tuple[int, str]]:
     """Rank and name. Files older than version 11 leave them out; they are mistral-common's."""
     listed = table.get("special_tokens")
     if listed is None:
-        from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+        try:
+            from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+        except ImportError:
+            raise InputError(f"{table.path}: read with mistral-common; pip install 'orfevre[mistral]'") from None
 
         listed = Tekkenizer.DEPRECATED_SPECIAL_TOKENS
     return [(int(entry["rank"]), str(getattr(entry["token_str"], "value", entry["token_str"]))) for entry in listed]
