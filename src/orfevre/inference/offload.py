@@ -7,11 +7,13 @@ not depend on the cache: the same bits at every size.
 Shapes: T tokens, H hidden, F inner width of an expert, k experts a token, R = T x k rows sorted by expert.
 """
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from orfevre import console, recipe
@@ -33,6 +35,7 @@ from .held import Kept, Precision
 from .products import kernel_product, product
 from .quantise import Quantised
 
+GIB = 1 << 30
 FEW_ROWS = 8
 """Up to so many the C kernels are faster than torch, which reads a matrix at half of memory's speed for one row."""
 OFFLOADED_PREFILL_TOKENS = 2048
@@ -100,8 +103,8 @@ def places(config: recipe.Model, expert_bytes: int, cache_bytes: int) -> int:
     least = config.experts_per_token * expert_bytes
     if cache_bytes < least:
         raise UserError(
-            f"--offload {cache_bytes} bytes: a token needs {config.experts_per_token} experts at once, each of "
-            f"{expert_bytes:,} bytes; give {least} bytes ({console.quantity(least, 'B')}) or more"
+            f"--offload {cache_bytes / GIB:.6g} GiB: a token needs {config.experts_per_token} experts at once, each of "
+            f"{expert_bytes:,} bytes; give {math.ceil(1e6 * least / GIB) / 1e6:.6f} or more"
         )
     return cache_bytes // expert_bytes
 
@@ -113,8 +116,6 @@ class _CachedExperts(MixtureOfExperts):
         super().__init__(config)
         del self.w13, self.w2
         self._layer, self._cache = layer, cache
-        self._pool = pool(torch.get_num_threads()) if decode.levels() else None
-        self._level = len(decode.levels()) - 1
 
     def forward(self, x_TH: torch.Tensor, real_T: torch.Tensor | None = None) -> tuple[torch.Tensor, Routing]:
         routing = self.route(x_TH, real_T)
@@ -138,13 +139,26 @@ class _CachedExperts(MixtureOfExperts):
         return (y_RH.view(*routing.chosen.shape, -1) * routing.weights[..., None]).sum(dim=1)
 
     def _expert(self, x_TH: torch.Tensor, w13: Kept, w2: Kept) -> torch.Tensor:
-        gate, up = self._product(x_TH, w13).chunk(2, dim=1)
-        return self._product(F.silu(gate) * up, w2)
+        gate, up = _product(x_TH, w13).chunk(2, dim=1)
+        return _product(F.silu(gate) * up, w2)
 
-    def _product(self, x_TI: torch.Tensor, weights: Kept) -> torch.Tensor:
-        if self._pool is not None and (isinstance(weights, Quantised) or len(x_TI) <= FEW_ROWS):
-            return kernel_product(x_TI, weights, self._pool, self._level)
-        return product(x_TI, weights, self._pool, self._level)
+
+class _Linear(nn.Linear):
+    """By the C kernels where there are few rows."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.numel() > FEW_ROWS * x.shape[-1]:
+            return super().forward(x)
+        return _product(x.view(-1, x.shape[-1]).float(), self.weight).to(x.dtype).view(*x.shape[:-1], -1)
+
+
+def _product(x_TI: torch.Tensor, weights: Kept) -> torch.Tensor:
+    """Float32 in and out."""
+    level = len(decode.levels()) - 1
+    threads = pool(torch.get_num_threads()) if level >= 0 else None
+    if threads is not None and (isinstance(weights, Quantised) or len(x_TI) <= FEW_ROWS):
+        return kernel_product(x_TI, weights, threads, level)
+    return product(x_TI, weights, threads, level)
 
 
 def _model(opened: Opened, config: recipe.Model, dtype: torch.dtype, cache: ExpertCache) -> Transformer:
@@ -153,6 +167,8 @@ def _model(opened: Opened, config: recipe.Model, dtype: torch.dtype, cache: Expe
         model = Transformer(config, opened.vocab_size)
         for layer, block in enumerate(cast(Iterable[Block], model.blocks)):
             block.moe = _CachedExperts(config, layer, cache)
+            block.attention.qkv, block.attention.out = map(_like, (block.attention.qkv, block.attention.out))
+        model.output = _like(model.output)
     state = {}
     for name in model.state_dict().keys() & opened.shapes.keys():
         shape = opened.shapes[name]
@@ -163,3 +179,7 @@ def _model(opened: Opened, config: recipe.Model, dtype: torch.dtype, cache: Expe
         model.output.weight = model.embedding.weight
     model.cos, model.sin = rotary_tables(config)
     return model
+
+
+def _like(linear: nn.Linear) -> _Linear:
+    return _Linear(linear.in_features, linear.out_features, bias=False)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from orfevre import recipe
 from orfevre.errors import InputError, UserError
 from orfevre.inference.decoder import TorchDecoder
-from orfevre.inference.held import Precision
+from orfevre.inference.held import GROUP, Precision
 from orfevre.inference.offload import OffloadedDecoder
 from orfevre.inference.quantise import BITS, quantise
 from orfevre.model.block import Block
@@ -45,6 +46,25 @@ def save(model: Transformer, folder: Path, dtype: torch.dtype = torch.float32) -
     table = huggingface.write_own(model.config, model.vocab_size, {}, str(dtype).removeprefix("torch."))
     (folder / "config.json").write_text(json.dumps(table))
     return open_weights(folder)
+
+
+@pytest.fixture(scope="module")
+def make_plain(make_model: Make) -> Make:
+    """Weights as they are drawn: those of `make_model` are so large that float32 itself is off by 2e-4."""
+
+    def make(**options: object) -> Transformer:
+        made = make_model(**options)
+        with torch.no_grad():
+            for parameter in made.parameters():
+                parameter.div_(4)
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def model(make_plain: Make) -> Transformer:
+    return make_plain()
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +108,8 @@ def test_the_whole_models_logits_at_any_size_of_the_cache(
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=list(OPTIONS))
-def test_options(options: dict[str, object], make_model: Make, tmp_path: Path) -> None:
-    whole = make_model(**options)
+def test_options(options: dict[str, object], make_plain: Make, tmp_path: Path) -> None:
+    whole = make_plain(**options)
     if whole.config.balancing == "bias":
         for block in whole.blocks:
             block.moe.balance_bias.copy_(torch.tensor([0.2, -0.2, 0.1, 0.0]))  # type: ignore[union-attr,operator]
@@ -125,22 +145,25 @@ def test_a_transposed_w2_is_put_in_order(model: Transformer, tmp_path: Path) -> 
     check_close(decoder.prefill(0, [3, 1, 4]), TorchDecoder(model).prefill(0, [3, 1, 4]))
 
 
-@pytest.mark.parametrize(("precision", "bits"), [("bfloat16", 16), ("int8", 8.5), ("int4", 4.5)])
-def test_experts_held_narrower_than_stored(
-    precision: Precision, bits: float, opened: Opened, model: Transformer
-) -> None:
+@pytest.mark.parametrize(("precision", "bits"), [("bfloat16", 16), ("int8", 8), ("int4", 4)])
+def test_experts_held_narrower_than_stored(precision: Precision, bits: int, make_plain: Make, tmp_path: Path) -> None:
     """A layer is the layer of the rounded experts, and the cache has room for more of them."""
-    least = int(2 * expert_bytes(model.config) * bits / 32)
-    assert OffloadedDecoder(opened, least, precision=precision).cache.capacity == 2
+    model = make_plain(hidden_size=64, ffn_size=64)
+    opened = save(model, tmp_path / "m")
+    group = GROUP.get(precision)
+    each = 3 * 64 * 64 * bits // 8 + (3 * 64 * 64 // group * 2 if group else 0)
+    assert OffloadedDecoder(opened, 2 * each, precision=precision).cache.capacity == 2
     with pytest.raises(UserError, match="--offload"):
-        OffloadedDecoder(opened, least - 1, precision=precision)
+        OffloadedDecoder(opened, 2 * each - 1, precision=precision)
     layer = cast(Block, OffloadedDecoder(opened, PLENTY, precision=precision).model.blocks[1]).moe
     oracle = cast(Block, copy.deepcopy(model).bfloat16().blocks[1]).moe
     for weights, kept in zip((oracle.w13, oracle.w2), ("w13", "w2"), strict=True):
         for e, rounded in enumerate(weights.detach()):
             held = opened.expert(1, e)[kept == "w2"]
-            rounded[:] = held if precision == "bfloat16" else quantise(held, BITS[precision], 32).dequantise()
-    x_TH = torch.randn(20, 32, generator=torch.Generator().manual_seed(1)).bfloat16()
+            rounded[:] = (
+                held if precision == "bfloat16" else quantise(held, BITS[precision], GROUP[precision]).dequantise()
+            )
+    x_TH = torch.randn(20, 64, generator=torch.Generator().manual_seed(1)).bfloat16()
     with torch.inference_mode():
         ours, theirs = layer(x_TH)[0].float(), oracle(x_TH)[0].float()
     assert (ours - theirs).norm() < 0.02 * theirs.norm()
@@ -148,8 +171,10 @@ def test_experts_held_narrower_than_stored(
 
 def test_a_cache_too_small_is_refused_with_the_least_that_works(opened: Opened, model: Transformer) -> None:
     least = 2 * expert_bytes(model.config)
-    with pytest.raises(UserError, match=rf"--offload {least - 1} .*give {least} bytes"):
+    with pytest.raises(UserError, match=r"--offload .* GiB: .* 2 experts at once, each of 12,288 bytes") as caught:
         OffloadedDecoder(opened, least - 1)
+    advised = float(re.findall(r"give ([0-9.]+) or more", str(caught.value))[0])
+    assert OffloadedDecoder(opened, round(advised * 2**30)).cache.capacity == 2
     assert OffloadedDecoder(opened, least).cache.capacity == 2
 
 
