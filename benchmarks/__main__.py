@@ -22,6 +22,18 @@ def train_curves(data: Path | None) -> int:
     return train_curves.run(data)
 
 
+def decode(data: Path | None) -> int:
+    from benchmarks import decode
+
+    return decode.run(data)
+
+
+def quantisation(data: Path | None) -> int:
+    from benchmarks import quantisation
+
+    return quantisation.run(data)
+
+
 def near_duplicates(data: Path | None) -> int:
     from benchmarks import near_duplicates
 
@@ -42,10 +54,15 @@ def mixture(data: Path | None) -> int:
 BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "train_step": (train_step, "training steps beside transformers' MixtralForCausalLM (extra: dev)"),
     "train_curves": (train_curves, "200 steps beside transformers from equal weights; by name only (extra: dev)"),
+    "decode": (decode, "writing and reading tokens beside transformers and llama.cpp; by name only (extra: llama)"),
+    "quantisation": (
+        quantisation,
+        "bits per byte in int8 and int4; by name only, --data WORK (a finished run's folder)",
+    ),
     "near_duplicates": (near_duplicates, "the C MinHash kernel beside NumPy and datasketch (extra: benchmark)"),
     "mixture": (mixture, "the surrogate beside a line and LightGBM; by name only, many minutes (extra: benchmark)"),
 }
-BY_NAME_ONLY = {"mixture", "train_curves"}
+BY_NAME_ONLY = {"decode", "mixture", "quantisation", "train_curves"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,7 +19,7 @@ from orfevre.weights.checks import check_finite
 from orfevre.weights.opened import Opened
 
 from .expert_cache import Pair
-from .held import FLOATS, GROUP, Kept, Precision, num_bytes
+from .held import FLOATS, Kept, Precision, num_bytes
 from .memory import Arena
 from .quantise import BITS, ROWS, Quantised, quantise
 
@@ -28,13 +28,13 @@ PARTS = ("w13", "w2")
 
 class ExpertFiles:
     def __init__(self, opened: Opened, precision: Precision | None = None, group: int = 0) -> None:
-        """`precision` None is as stored, float16 as bfloat16; `group` 0 is GROUP's.
+        """`precision` None is as stored, float16 as bfloat16; `group` 0 is `quantise.group_of`'s.
 
         Raises UserError for a file that cannot be opened, and where a matrix does not divide into groups."""
         config = opened.config
         self.precision = precision or stored_precision(opened)
         self._opened, self._pieces = opened, opened.layout.of_ours()
-        self._group = group or GROUP.get(self.precision, 0)
+        self._group = group
         self._shapes = ((2 * config.ffn_size, config.hidden_size), (config.hidden_size, config.ffn_size))
         self._arena = Arena()
         self._checked: set[tuple[int, int]] = set()
@@ -108,7 +108,7 @@ class ExpertFiles:
         if self.precision not in BITS:
             return self._arena.empty((rows, columns), FLOATS[self.precision])
         blocks = self._arena.empty((-(-rows // ROWS), *self._samples[part].blocks.shape[1:]), torch.uint8)
-        return Quantised(blocks, rows, columns, BITS[self.precision], self._group)
+        return Quantised(blocks, rows, columns, self._samples[part].bits, self._samples[part].group)
 
     def _size(self, part: int) -> int:
         rows, columns = self._shapes[part]

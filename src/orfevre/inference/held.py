@@ -23,8 +23,6 @@ from .quantise import BITS, Quantised, quantise
 Precision = Literal["float32", "bfloat16", "int8", "int4"]
 Kept = torch.Tensor | Quantised
 FLOATS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-GROUP = {"int8": 64, "int4": 32}
-"""Columns that share a scale unless said otherwise; docs/concepts/inference.md has what wider groups cost."""
 
 
 class Source(Protocol):
@@ -112,7 +110,7 @@ def num_bytes(matrix: Kept) -> int:
 
 
 def hold(source: Source | Transformer, precision: Precision, group: int = 0) -> Held:
-    """Copy weights into huge pages at a precision; `group` is that of int8 and int4, 0 for GROUP's.
+    """Copy weights into huge pages at a precision; `group` is that of int8 and int4, 0 for `quantise.group_of`'s.
 
     Raises UserError where a matrix does not divide into groups, InputError for a weight that is not finite.
     """
@@ -122,7 +120,7 @@ def hold(source: Source | Transformer, precision: Precision, group: int = 0) -> 
 class _Keeper:
     def __init__(self, source: Source, precision: Precision, group: int) -> None:
         self.source, self.precision, self.arena = source, precision, Arena()
-        self.group = group or GROUP.get(precision, 0)
+        self.group = group
 
     def all(self) -> Held:
         source, config = self.source, self.source.config

@@ -65,7 +65,7 @@ class NativeDecoder:
         check_room(self, [slot], len(ids))
         ids_S = torch.tensor(ids)
         check_ids(ids_S, self.vocab_size)
-        for part in ids_S.split(PREFILL_TOKENS):
+        for part in torch.split(ids_S, PREFILL_TOKENS):
             logits_V = self._extend(slot, part)
             self._lengths[slot] += len(part)
         return logits_V

@@ -18,6 +18,8 @@ from .memory import Arena
 ROWS = 16
 GROUPS = (32, 64, 128)
 BITS = {"int8": 8, "int4": 4}
+WIDEST = {8: 64, 4: 32}
+"""The group where none is asked for, if the columns divide by it; else 32."""
 SHRUNK = (1.0, 0.92, 0.84)
 """int4: shares of the range that are tried for each group; the one with the least squared error is taken. Cutting off
 the largest weight a little makes the other steps finer."""
@@ -71,9 +73,18 @@ def rounded(x: torch.Tensor, group: int) -> torch.Tensor:
     return ((groups * steps).round() * (largest / 127.0)).view(x.shape)
 
 
+def group_of(columns: int, bits: int, asked: int = 0) -> int:
+    """The group of a matrix: what is asked for, or for 0 the widest of 32 and WIDEST that divides the columns."""
+    return asked or (WIDEST[bits] if columns % WIDEST[bits] == 0 else 32)
+
+
 def quantise(matrix: torch.Tensor, bits: int, group: int, arena: Arena | None = None, name: str = "") -> Quantised:
-    """Round `[rows, columns]` to 8 or 4 bits. Raises UserError where columns do not divide by the group."""
+    """Round `[rows, columns]` to 8 or 4 bits; `group` 0 is `group_of`'s.
+
+    Raises UserError where columns do not divide by the group.
+    """
     rows, columns = matrix.shape
+    group = group_of(columns, bits, group)
     if group not in GROUPS or columns % group:
         raise UserError(
             f"{name or 'a matrix'} of {columns} columns cannot be held in groups of {group}: take one of "

@@ -18,9 +18,9 @@ from safetensors.torch import load_file, save_file
 from orfevre import recipe
 from orfevre.errors import InputError, UserError
 from orfevre.inference.decoder import TorchDecoder
-from orfevre.inference.held import GROUP, Precision
+from orfevre.inference.held import Precision
 from orfevre.inference.offload import OffloadedDecoder
-from orfevre.inference.quantise import BITS, quantise
+from orfevre.inference.quantise import BITS, group_of, quantise
 from orfevre.model.block import Block
 from orfevre.model.transformer import Transformer
 from orfevre.weights import huggingface
@@ -150,7 +150,7 @@ def test_experts_held_narrower_than_stored(precision: Precision, bits: int, make
     """A layer is the layer of the rounded experts, and the cache has room for more of them."""
     model = make_plain(hidden_size=64, ffn_size=64)
     opened = save(model, tmp_path / "m")
-    group = GROUP.get(precision)
+    group = group_of(64, BITS[precision]) if precision in BITS else None
     each = 3 * 64 * 64 * bits // 8 + (3 * 64 * 64 // group * 2 if group else 0)
     assert OffloadedDecoder(opened, 2 * each, precision=precision).cache.capacity == 2
     with pytest.raises(UserError, match="--offload"):
@@ -160,9 +160,7 @@ def test_experts_held_narrower_than_stored(precision: Precision, bits: int, make
     for weights, kept in zip((oracle.w13, oracle.w2), ("w13", "w2"), strict=True):
         for e, rounded in enumerate(weights.detach()):
             held = opened.expert(1, e)[kept == "w2"]
-            rounded[:] = (
-                held if precision == "bfloat16" else quantise(held, BITS[precision], GROUP[precision]).dequantise()
-            )
+            rounded[:] = held if precision == "bfloat16" else quantise(held, BITS[precision], 0).dequantise()
     x_TH = torch.randn(20, 64, generator=torch.Generator().manual_seed(1)).bfloat16()
     with torch.inference_mode():
         ours, theirs = layer(x_TH)[0].float(), oracle(x_TH)[0].float()
