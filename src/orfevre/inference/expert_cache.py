@@ -21,7 +21,7 @@ from .held import Kept
 Pair = tuple[Kept, Kept]
 """w13 `[2F, H]` and w2 `[H, F]` of one expert."""
 READERS = 2
-"""Threads that read. One is not enough to copy what the page cache holds as fast as memory allows."""
+"""Threads that read while hits are computed: as many as the small machines this is for have cores."""
 
 
 class Files(Protocol):

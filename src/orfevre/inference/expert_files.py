@@ -142,7 +142,7 @@ def stored_precision(opened: Opened) -> Precision:
 def _open(path: Path) -> BinaryIO:
     """Kept open, so that a file that is deleted or replaced meanwhile is read to the end."""
     try:
-        return path.open("rb", buffering=0)  # type: ignore[return-value]
+        return path.open("rb", buffering=0)
     except OSError as error:
         raise InputError(f"{path}: {_gone(error)}") from None
 

@@ -174,9 +174,9 @@ class Training(Section):
     sequence_length: Count = 256
     """Tokens in a sequence; at most the model's context_length."""
 
-    document_mask: bool = False
+    document_mask: bool = True
     """Keep documents that share a sequence apart: attention stays within one, and what follows one is not predicted.
-    Off, a token sees the documents before its own, as most published models were trained."""
+    Off, a token sees the documents before its own, as many published models were trained."""
 
     optim: Optim = Optim()
     """AdamW and its schedule."""
