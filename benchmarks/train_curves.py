@@ -71,6 +71,7 @@ def _training(dtype: str) -> recipe.Train:
         sequence_length=LENGTH,
         optim=OPTIM,
         dtype=dtype,  # type: ignore[arg-type]
+        document_mask=False,
     )
 
 

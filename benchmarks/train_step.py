@@ -70,6 +70,7 @@ class Setting:
             batch_sequences=self.batch_sequences,
             sequence_length=self.sequence_length,
             dtype=dtype,  # type: ignore[arg-type]
+            document_mask=False,
         )
 
     def batch(self, step: int) -> npt.NDArray[np.int64]:

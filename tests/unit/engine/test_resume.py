@@ -19,7 +19,11 @@ from orfevre.model.transformer import Transformer
 
 SHAPE = recipe.Model(hidden_size=16, num_layers=2, num_heads=2, num_kv_heads=1, ffn_size=16, num_experts=3)
 TRAINING = recipe.Training(
-    tokens=10 * 4 * 16, batch_sequences=4, sequence_length=16, optim=recipe.Optim(learning_rate=0.01)
+    tokens=10 * 4 * 16,
+    batch_sequences=4,
+    sequence_length=16,
+    document_mask=False,
+    optim=recipe.Optim(learning_rate=0.01),
 )
 
 

@@ -34,6 +34,7 @@ def training(dtype: str, steps: int = 60) -> recipe.Train:
         sequence_length=16,
         optim=recipe.Optim(learning_rate=0.01),
         dtype=dtype,  # type: ignore[arg-type]
+        document_mask=False,
     )
 
 

@@ -143,5 +143,5 @@ def test_the_loop_takes_the_real_loader(tiny: recipe.Recipe, inputs: dict[str, P
 
     read = {name: shards.open_shard(inputs["tokenize"], name, "train") for name in ("prose", "code")}
     loader = Loader(read, {"prose": 0.5, "code": 0.5}, tiny.train, seed=1)
-    result = loop.train(build(tiny.model, 30, 1), loader, tiny.train)
+    result = loop.train(build(tiny.model, 30, 1), loader, tiny.train, bos=0)
     assert result.steps == 8
