@@ -14,7 +14,7 @@ import argparse
 import contextlib
 import importlib.util
 import json
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -247,25 +247,26 @@ def _alone(key: str, side: str, precision: str, keep: bool) -> None:
 
         from benchmarks.peer import EXPERTS, Peer
 
-        before = _resident_mib()
+        before = _status_mib("VmRSS")
         peer, training = Peer(setting.shape, setting.vocab_size, precision, EXPERTS[0]), setting.training(99, "float32")
         for step in range(ALLOCATION_STEPS):
             started = time.perf_counter()
             peer.step(setting.batch(step), step, training)
             seconds.append(time.perf_counter() - started)
     else:
-        before, until = _resident_mib(), [0.0]
+        before, until = _status_mib("VmRSS"), [0.0]
         model = build.build(setting.shape, setting.vocab_size, seed=1)
         training = setting.training(ALLOCATION_STEPS, precision)
         loop.train(model, setting, training, on_step=lambda report: until.append(report.seconds))
         seconds = np.diff(until).tolist()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"mib": peak - before, "seconds": median(seconds[2:])}))
+    print(json.dumps({"mib": _status_mib("VmHWM") - before, "seconds": median(seconds[2:])}))
 
 
-def _resident_mib() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 2**20
+def _status_mib(field: str) -> float:
+    """VmRSS is what is held now, VmHWM the peak (getrusage's is inherited from the process that started this one)."""
+    found = re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
+    assert found is not None
+    return int(found[1]) / 1024
 
 
 if __name__ == "__main__":

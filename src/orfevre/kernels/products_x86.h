@@ -76,7 +76,9 @@ INLINE_AVX512 void bfloat16_rows_avx512(const matrix *w, int64_t first, int64_t 
                                         int num_vectors, float *y, int64_t stride)
 {
     const uint16_t *start = (const uint16_t *)w->values + first * w->columns;
-    const int rows = num_vectors <= 4 ? 4 : 3;
+    /* One vector alone is bound by memory, and a core reads one row after another faster than four side by side (34
+     * against 31 GB/s on two cores of Zen 4; four without prefetch: 26). */
+    const int rows = num_vectors == 1 ? 1 : num_vectors <= 4 ? 4 : 3;
     int64_t r = 0;
     for (; r + rows <= num_rows; r += rows)
         bfloat16_tile_avx512(start + r * w->columns, w->columns, rows, x, num_vectors, y + r, stride);

@@ -15,13 +15,15 @@ from orfevre.recipe import Model
 from orfevre.weights import configs, formats, huggingface, published
 from orfevre.weights.opened import open_weights
 
-CHILD = """
-import pathlib, resource, sys
+CHILD = r"""
+import pathlib, re, sys
 import gguf, tokenizers, torch
 from orfevre.weights.convert import convert
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():  # getrusage's would be that of the process that started this one
+    return re.search(r"VmHWM:\s+(\d+)", pathlib.Path("/proc/self/status").read_text())[1]
+before = peak()
 convert(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3])
-print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(before, peak())
 """
 
 
