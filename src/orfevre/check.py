@@ -22,6 +22,11 @@ def check(recipe: Recipe) -> None:
     )
     _warn_of_shared(files)
     _refuse_too_little(recipe, files)
+    if beyond := recipe.model.beyond_mixtral:
+        console.warn(
+            f"{', '.join(beyond)}: Mixtral has none of it, so the release will be in orfevre's own format, which "
+            "transformers and llama.cpp do not read"
+        )
     _print_bill(price.estimate(recipe))
 
 

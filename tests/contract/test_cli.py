@@ -99,6 +99,13 @@ def test_mistakes_exit_2_with_words(
     assert words in shown.err and "Traceback" not in shown.err
 
 
+def test_check_says_early_that_others_will_not_read_the_release(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["check", path, "--set", "model.qk_norm=true"]) == 0
+    assert "model.qk_norm = true: Mixtral has none of it" in " ".join(capsys.readouterr().err.split())
+    assert cli.main(["check", path]) == 0
+    assert "Mixtral has none of it" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [

@@ -33,7 +33,7 @@ def check_mixtral(config: recipe.Model) -> None:
     """Raises UserError when MixtralForCausalLM cannot say this model (`recipe.Model.beyond_mixtral`)."""
     if beyond := config.beyond_mixtral:
         raise UserError(
-            f"model.{beyond[0]}: the layout of MixtralForCausalLM has no place for it"
+            f"{beyond[0]}: the layout of MixtralForCausalLM has no place for it"
             + (f", nor for {', '.join(beyond[1:])}" if beyond[1:] else "")
             + "; train without it to publish in this layout"
         )

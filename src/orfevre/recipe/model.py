@@ -94,10 +94,10 @@ class Model(Section):
         Blocks that look ahead are none: inference leaves them out. A sliding window is none: Mixtral has a key for it.
         """
         settings = {
-            f"shared_experts = {self.shared_experts}": self.shared_experts > 0,
-            "qk_norm = true": self.qk_norm,
-            'router = "sigmoid"': self.router != "softmax",
-            'balancing = "bias"': self.balancing != "loss",
+            f"model.shared_experts = {self.shared_experts}": self.shared_experts > 0,
+            "model.qk_norm = true": self.qk_norm,
+            'model.router = "sigmoid"': self.router != "softmax",
+            'model.balancing = "bias"': self.balancing != "loss",
         }
         return tuple(setting for setting, used in settings.items() if used)
 

@@ -13,7 +13,6 @@ from orfevre.errors import RecipeError
 from orfevre.ledger import Manifest
 from orfevre.model import count
 from orfevre.recipe import Model, Recipe, Release
-from orfevre.weights import formats
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,9 @@ class Facts:
     dtype: str
 
     @property
-    def beyond_mixtral(self) -> list[str]:
+    def beyond_mixtral(self) -> tuple[str, ...]:
         """Options that transformers' Mixtral lacks; with any, the folder is in orfevre's own format."""
-        return formats.cannot_say(self.model)
+        return self.model.beyond_mixtral
 
     @property
     def trained_on(self) -> str:

@@ -8,7 +8,7 @@ import torch
 from orfevre import console
 from orfevre.errors import InputError, UserError
 
-from . import formats, gguf, published
+from . import gguf, published
 from .opened import Opened, open_weights
 
 FORMATS = ("hf", "mistral", "gguf")
@@ -70,7 +70,7 @@ def _prepare(opened: Opened, to: str, dtype: str | None) -> int:
     if to == "gguf":
         gguf.check(opened, kind := _gguf_dtype(opened, dtype))
         return gguf.num_bytes(opened, kind)
-    options = formats.cannot_say(opened.config)
+    options = opened.config.beyond_mixtral
     if to == "mistral" and options:
         raise InputError(f"{opened.path}: Mistral's format has no word for {', '.join(options)}; convert to hf")
     if opened.config.mtp_depth and not options:

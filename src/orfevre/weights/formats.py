@@ -141,15 +141,3 @@ def _gguf_experts(builder: Builder, ours: str, theirs: str) -> None:
     builder.stacked(f"{theirs}ffn_gate_exps.weight", f"{ours}w13", 0, (experts, inner, hidden))
     builder.stacked(f"{theirs}ffn_down_exps.weight", f"{ours}w2", 0, (experts, hidden, inner))
     builder.stacked(f"{theirs}ffn_up_exps.weight", f"{ours}w13", inner, (experts, inner, hidden))
-
-
-def cannot_say(config: recipe.Model) -> list[str]:
-    """The options in use that no format but our own has words for. Blocks that look ahead (mtp_depth) are no hindrance:
-    inference leaves them out, and so do the other formats."""
-    used = {
-        f"model.shared_experts = {config.shared_experts}": config.shared_experts > 0,
-        "model.qk_norm = true": config.qk_norm,
-        'model.router = "sigmoid"': config.router != "softmax",
-        'model.balancing = "bias"': config.balancing != "loss",
-    }
-    return [option for option, there in used.items() if there]

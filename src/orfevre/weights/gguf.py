@@ -32,7 +32,7 @@ def require() -> None:
 def check(source: Opened, dtype: str) -> None:
     """Raises UserError for what llama.cpp's `llama` architecture cannot say, or `dtype` cannot hold."""
     config = source.config
-    if options := formats.cannot_say(config):
+    if options := config.beyond_mixtral:
         raise InputError(
             f"{source.path}: GGUF's llama architecture has no word for {', '.join(options)}; convert to hf"
         )

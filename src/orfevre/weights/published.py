@@ -31,7 +31,7 @@ def hugging_face(
     `dtype` None is as stored; `done` is told the bytes of each block. Raises InputError for weights not finite.
     """
     config, vocab_size = opened.config, opened.vocab_size
-    own = bool(formats.cannot_say(config))
+    own = bool(config.beyond_mixtral)
     layout = formats.own(config, vocab_size) if own else formats.hugging_face(config, vocab_size)
     planned = stream.plan(opened, layout, dtype, done)
     writing.write(folder, planned)

@@ -177,7 +177,7 @@ def test_names_go_there_and_back(changes: dict[str, Any]) -> None:
         ({"qk_norm": True}, r"model\.qk_norm = true"),
         ({"router": "sigmoid"}, r'model\.router = "sigmoid"'),
         ({"balancing": "bias"}, r'model\.balancing = "bias"'),
-        ({"qk_norm": True, "balancing": "bias"}, r'model\.qk_norm = true.*nor for balancing = "bias"'),
+        ({"qk_norm": True, "balancing": "bias"}, r'model\.qk_norm = true.*nor for model\.balancing = "bias"'),
     ],
 )
 def test_what_mixtral_cannot_say_is_refused_by_its_key(option: dict[str, Any], words: str) -> None:
