@@ -1,4 +1,5 @@
-/* B tokens through the whole model in one call: the next of B sequences, or several of a prompt. decode.py mirrors these structs in ctypes.
+/* B tokens through the whole model in one call: the next of B sequences, or several of a prompt. decode.py mirrors these
+ * structs in ctypes.
  *
  * H hidden, N query heads, K key-value heads, D head width, F inner width of an expert, E experts, k experts a token,
  * V vocabulary, C capacity of the cache.

@@ -4,6 +4,10 @@
  * all are done. Inside, threads take tasks with `pool_claim` and meet at `pool_barrier`. A thread that waits spins for
  * SPIN_MICROSECONDS, then sleeps, so that an idle pool costs nothing and a busy machine is not held up for long.
  *
+ * Beside team.h, and not instead of it: a decoding step meets at nine barriers a layer, so how threads wait there decides
+ * its speed, and OpenMP's way of waiting is set for the whole process. The kernels of training lie between PyTorch's own
+ * products, whose threads they borrow.
+ *
  * One call at a time: a second thread that calls pool_run waits for the first. A forked child has no workers; there the
  * calling thread does the whole work alone (pool_threads says 1).
  */
