@@ -16,7 +16,7 @@ import torch
 from orfevre.model import count
 from orfevre.weights.opened import Opened
 
-CHUNK = 4_000_000
+CHUNK = 1_000_000
 """Numbers looked at together."""
 
 PARTS = ("embedding", "attention", "experts", "shared experts", "router", "norms", "output", "mtp")

@@ -15,7 +15,7 @@ from orfevre import cli
 from orfevre.data import shards
 from orfevre.data.tokenizer import Tokenizer
 from orfevre.inspect import look
-from orfevre.model.transformer import Transformer
+from orfevre.model.transformer import Transformer, initialise
 
 
 @pytest.fixture
@@ -145,6 +145,7 @@ def test_a_dense_model_has_parameters_and_costs_but_no_choice(
     model: Transformer, coder: Tokenizer, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dense = Transformer(model.config.model_copy(update={"num_experts": 1, "experts_per_token": 1}), coder.vocab_size)
+    initialise(dense, torch.Generator().manual_seed(1))
     table = look.look(save(tmp_path / "m", dense, coder), text)
     look.tell(table)
     assert {row["load_entropy"] for row in table["text"]["layers"]} == {0.0}
@@ -211,6 +212,7 @@ def test_a_tokenizer_of_another_model_is_found_out(
     model: Transformer, coder: Tokenizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = Transformer(model.config, 40)
+    initialise(small, torch.Generator().manual_seed(1))
     folder = save(tmp_path / "m", small, coder)
     (tmp_path / "t.txt").write_text("é", encoding="utf-8")
     assert cli.main(["inspect", str(folder), "--text", str(tmp_path / "t.txt")]) == 2

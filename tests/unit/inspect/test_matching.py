@@ -10,7 +10,7 @@ from tests.unit.inspect.conftest import permuted, save
 
 from orfevre.inspect import matching
 from orfevre.inspect.matching import comparable, compare, match
-from orfevre.model.transformer import Transformer
+from orfevre.model.transformer import Transformer, initialise
 from orfevre.weights.opened import open_weights
 
 
@@ -55,6 +55,7 @@ def test_a_model_with_fewer_experts_is_matched_with_those_it_kept(model: Transfo
     a = open_weights(save(tmp_path / "a", model, None))
     kept = [3, 1]
     smaller = Transformer(model.config.model_copy(update={"num_experts": 2}), model.vocab_size)
+    initialise(smaller, torch.Generator().manual_seed(1))
     state = model.state_dict()
     state |= {name: x[kept] for name, x in state.items() if name.endswith(("w13", "w2", "gate.weight"))}
     smaller.load_state_dict(state)
@@ -66,6 +67,7 @@ def test_a_model_with_fewer_experts_is_matched_with_those_it_kept(model: Transfo
 
 def test_what_cannot_be_compared_says_why(model: Transformer, tmp_path: Path) -> None:
     wider = Transformer(model.config.model_copy(update={"ffn_size": 12, "qk_norm": True}), model.vocab_size)
+    initialise(wider, torch.Generator().manual_seed(1))
     a, b = (open_weights(save(tmp_path / name, made, None)) for name, made in (("a", model), ("b", wider)))
     assert not comparable(a, b, 0)
     assert compare(a, b, "blocks.0.moe.w2", None)["note"] == "[4, 16, 8] in A, [4, 16, 12] in B"
