@@ -30,6 +30,9 @@ first steps:
   orfevre status recipes/quickstart.toml    how each stage stands, and why one is stale
   orfevre generate recipes/quickstart.toml "def read("
 
+one model, wherever it lies (a run, a release, a Hugging Face or Mistral folder):
+  generate, chat, inspect, convert; each --help has examples
+
 A recipe is one TOML file; `orfevre schema` lists every key. --set changes one for this call:
   orfevre run recipes/quickstart.toml --set train.tokens=2_000_000 --set sources.readmes.max_epochs=2
 

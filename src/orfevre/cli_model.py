@@ -13,6 +13,31 @@ Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 RUN_HELP = "a recipe, a run's folder, or a release, Hugging Face or Mistral folder"
 
 
+GENERATE_EXAMPLES = """\
+examples:
+  orfevre generate work/quickstart "def read("
+  orfevre generate work/quickstart "The library" --temperature 0 --stop "."
+  orfevre generate MIXTRAL_FOLDER --file prompts.txt --json --weights int8
+  orfevre generate MIXTRAL_FOLDER "Once" --offload 8      a model larger than memory
+"""
+CHAT_EXAMPLES = """\
+examples:
+  orfevre chat work/quickstart
+  orfevre chat MIXTRAL_FOLDER --system "Answer in one sentence." --weights int4
+"""
+INSPECT_EXAMPLES = """\
+examples:
+  orfevre inspect work/quickstart                           parameters, and what experts specialise in
+  orfevre inspect work/quickstart --text README.md --html inside.html
+  orfevre inspect --diff work/quickstart A_RELEASE --json changes.json
+"""
+CONVERT_EXAMPLES = """\
+examples:
+  orfevre convert work/quickstart out/quickstart.gguf --to gguf --dtype q8_0
+  orfevre convert MISTRAL_FOLDER out/mixtral --to hf
+"""
+
+
 def add(verbs: Verbs) -> None:
     _add_generate(verbs)
     _add_chat(verbs)
@@ -104,6 +129,8 @@ def _convert(options: argparse.Namespace) -> int:
 def _add_generate(verbs: Verbs) -> None:
     generate = verbs.add_parser(
         "generate",
+        epilog=GENERATE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         help="continue a prompt, or many, with a trained model",
         description="Continue a text. Texts go to stdout, how fast it went to stderr. The same seed gives the same "
         "text, whatever prompts are continued beside it.",
@@ -129,6 +156,8 @@ def _add_generate(verbs: Verbs) -> None:
 def _add_chat(verbs: Verbs) -> None:
     chat = verbs.add_parser(
         "chat",
+        epilog=CHAT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         help="talk with a model",
         description="Talk with a model, a line a message, in its own chat format if its folder has one. Answers go "
         "to stdout. /help lists the commands; Ctrl-C stops an answer, end of input the chat.",
@@ -178,6 +207,8 @@ def _add_holding(parser: argparse.ArgumentParser) -> None:
 def _add_inspect(verbs: Verbs) -> None:
     inspect = verbs.add_parser(
         "inspect",
+        epilog=INSPECT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         help="look inside a model: parameters, which experts a text's tokens go to, what experts specialise in",
         description="Look inside a model: its configuration and parameters, where each token of a text goes, what the "
         "experts specialise in; or compare two models. Nothing is changed.",
@@ -195,6 +226,8 @@ def _add_inspect(verbs: Verbs) -> None:
 def _add_convert(verbs: Verbs) -> None:
     convert = verbs.add_parser(
         "convert",
+        epilog=CONVERT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         help="a model to Hugging Face's, Mistral's or llama.cpp's format",
         description="Write a model in another format, in bounded memory: whole, or not at all. Pickles are refused.",
     )

@@ -3,6 +3,7 @@
 Any folder that `weights.open_weights` opens will do. Special tokens written out in a text are plain text to `encode`.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,7 @@ class Coder:
             each.no_padding()
         known = tokenizer.special_ids(self.plain) | dict(opened.special)
         self.bos: int | None = known.get("bos_token_id")
-        ends = known.get("eos_token_id")
-        self.ends: tuple[int, ...] = tuple(ends) if isinstance(ends, list) else () if ends is None else (ends,)
+        self.ends = tuple(dict.fromkeys([*_ids(known.get("eos_token_id")), *_more_ends(opened.path)]))
         if (size := self.plain.get_vocab_size(with_added_tokens=True)) > opened.vocab_size:
             raise InputError(
                 f"{self.path}: {size} tokens, and the model knows {opened.vocab_size}; take both of one release"
@@ -67,6 +67,22 @@ class Coder:
     def name(self, token: int) -> str:
         """A special token as a template writes it."""
         return str(self.plain.id_to_token(token) or "")
+
+
+def _ids(said: object) -> list[int]:
+    return [each for each in (said if isinstance(said, list) else [said]) if isinstance(each, int)]
+
+
+def _more_ends(folder: Path) -> list[int]:
+    """What generation_config.json says ends a text: chat models often have an end of turn beside the end of text."""
+    path = folder / "generation_config.json"
+    if not path.is_file():
+        return []
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); mend it or delete it") from None
+    return _ids(table.get("eos_token_id")) if isinstance(table, dict) else []
 
 
 @dataclass(frozen=True)
