@@ -1,6 +1,7 @@
 """Each benchmark runs at its smallest and prints what it promises. How fast either side is, no test says."""
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,19 @@ def test_train_step_names_the_extra_it_lacks(
     monkeypatch.setattr(train_step, "PEER", "transformers_that_is_not_installed")
     assert train_step.run(small=True) == 2
     assert "'.[dev]'" in capsys.readouterr().err
+
+
+def test_decode_prints_a_ratio_and_what_it_skipped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("transformers")
+    from benchmarks import decode
+
+    monkeypatch.setitem(sys.modules, "llama_cpp", None)
+    assert decode.run(small=True) == 0
+    said = capsys.readouterr().out
+    assert "ratio of speeds, orfevre / transformers: median" in said and "llama.cpp: skipped" in said
+    assert all(f"orfevre       {precision}" in said for precision in ("bfloat16", "int8", "int4"))
 
 
 def test_near_duplicates_prints_a_ratio(capsys: pytest.CaptureFixture[str]) -> None:
