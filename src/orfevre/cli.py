@@ -3,6 +3,7 @@
 import argparse
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -68,7 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _remedy(trouble: OSError) -> str | None:
     """Words for trouble of the disk or the terminal; None when it is a defect of ours."""
     where = trouble.filename or "the work folder"
-    if trouble.errno in (errno.ENOSPC, errno.EDQUOT):
+    short_write = trouble.errno is None and re.fullmatch(
+        r"\d+ requested and \d+ written", str(trouble)
+    )  # NumPy's words
+    if short_write or trouble.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"{where}: no space left on the disk. Nothing that was finished is lost: free some space, or give another "
             "folder with --set work=FOLDER, and run again"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tests.places import ROOT
 
@@ -214,3 +215,11 @@ def test_module_and_script_are_the_same_program() -> None:
     )
     assert done.stdout.startswith("orfevre ")
     assert ROOT.joinpath("CHANGELOG.md").read_text(encoding="utf-8").find(done.stdout.split()[1]) > 0
+
+
+def test_a_disk_that_is_full_is_said_even_where_numpy_gives_no_number(tmp_path: Path) -> None:
+    full = OSError("3584 requested and 3040 written")
+    assert "no space left" in str(cli._remedy(full)) and cli._remedy(OSError("anything else")) is None
+    with Path("/dev/full").open("wb", buffering=0) as file, pytest.raises(OSError, match=r"written|space") as caught:
+        np.zeros(4096, dtype=np.uint8).tofile(file)
+    assert "no space left" in str(cli._remedy(caught.value))
