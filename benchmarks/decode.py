@@ -24,8 +24,8 @@ from orfevre import recipe
 from orfevre.inference.held import Held, Precision, hold
 from orfevre.inference.native import NativeDecoder
 from orfevre.ledger import usable_cores
-from orfevre.model.names import to_hugging_face
 from orfevre.model.transformer import Transformer, initialise
+from orfevre.weights.state import to_hugging_face
 
 SHAPE = recipe.Model(
     hidden_size=1024, num_layers=8, num_heads=16, num_kv_heads=4, ffn_size=3584, num_experts=8, experts_per_token=2,

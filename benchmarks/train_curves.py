@@ -14,8 +14,8 @@ import numpy.typing as npt
 from orfevre import recipe
 from orfevre.data import shards
 from orfevre.engine import build, loop
-from orfevre.model import names
 from orfevre.model.transformer import Transformer
+from orfevre.weights.state import to_hugging_face
 
 WORK = Path(__file__).parent.parent / "work" / "quickstart" / "tokenize"
 STEPS, LAST = 200, 20
@@ -89,7 +89,7 @@ def _peer(shape: recipe.Model, text: Text, precision: str) -> list[float]:
     from benchmarks.peer import Peer
 
     model = _start(shape, text)
-    state = names.to_hugging_face(model.state_dict(), model.config)
+    state = to_hugging_face(model.state_dict(), model.config)
     for layer in range(shape.num_layers):  # transformers 5 holds a layer's experts in two tensors
         block = model.blocks[layer].moe
         experts = f"model.layers.{layer}.mlp.experts."

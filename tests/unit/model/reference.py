@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from orfevre import recipe
 from orfevre.engine.build import build
-from orfevre.model import names
 from orfevre.model.transformer import Transformer
+from orfevre.weights.state import to_hugging_face
 
 VOCAB = 97
 GROUPED = {"hidden_size": 32, "num_layers": 3, "num_heads": 4, "num_kv_heads": 2, "ffn_size": 48, "num_experts": 4}
@@ -83,7 +83,7 @@ def mixtral_config(config: recipe.Model, vocab_size: int) -> Any:
 
 def mixtral(model: Transformer) -> Any:
     """A MixtralForCausalLM with the weights of `model`, loaded as it loads a published checkpoint."""
-    state = names.to_hugging_face(model.state_dict(), model.config)
+    state = to_hugging_face(model.state_dict(), model.config)
     loaded, report = transformers.MixtralForCausalLM.from_pretrained(
         None,
         config=mixtral_config(model.config, model.vocab_size),

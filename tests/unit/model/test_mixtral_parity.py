@@ -11,9 +11,10 @@ from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_fun
 
 from orfevre import recipe
 from orfevre.errors import UserError
-from orfevre.model import losses, moe, names
+from orfevre.model import losses, moe
 from orfevre.model.moe import Routing
 from orfevre.model.transformer import Transformer
+from orfevre.weights.state import from_hugging_face, to_hugging_face
 
 
 @pytest.mark.parametrize("changes", SHAPES)
@@ -59,7 +60,7 @@ def paired_gradients(model: Transformer, theirs: Any) -> list[tuple[str, torch.T
     grads = {name: parameter.grad for name, parameter in model.named_parameters()}
     if model.config.tie_embeddings:
         grads["output.weight"] = grads["embedding.weight"]
-    found = names.to_hugging_face(grads, model.config)
+    found = to_hugging_face(grads, model.config)
     wanted = published_names({name: parameter.grad for name, parameter in theirs.named_parameters()})
     assert found.keys() == wanted.keys()
     return [(name, found[name], wanted[name]) for name in found]
@@ -160,14 +161,14 @@ def test_a_layer_that_leans_one_way_is_not_forgiven_for_one_that_leans_the_other
 def test_names_go_there_and_back(changes: dict[str, Any]) -> None:
     model, _ = made(**changes)
     state = model.state_dict()
-    there = names.to_hugging_face(state, model.config)
-    back = names.from_hugging_face(there, model.config)
+    there = to_hugging_face(state, model.config)
+    back = from_hugging_face(there, model.config)
     assert back.keys() == state.keys()
     assert all(torch.equal(back[name], state[name]) for name in state)
     with pytest.raises(ValueError, match="extra"):
-        names.from_hugging_face(there | {"extra": torch.zeros(1)}, model.config)
+        from_hugging_face(there | {"extra": torch.zeros(1)}, model.config)
     with pytest.raises(KeyError, match=r"experts\.0\.w1"):
-        names.from_hugging_face({n: t for n, t in there.items() if "experts.0.w1" not in n}, model.config)
+        from_hugging_face({n: t for n, t in there.items() if "experts.0.w1" not in n}, model.config)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +184,7 @@ def test_names_go_there_and_back(changes: dict[str, Any]) -> None:
 def test_what_mixtral_cannot_say_is_refused_by_its_key(option: dict[str, Any], words: str) -> None:
     model, _ = made(**GROUPED, **option)
     with pytest.raises(UserError, match=words):
-        names.to_hugging_face(model.state_dict(), model.config)
+        to_hugging_face(model.state_dict(), model.config)
 
 
 def test_blocks_that_look_ahead_are_left_out_of_what_is_published(device: torch.device) -> None:

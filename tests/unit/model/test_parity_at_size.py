@@ -8,8 +8,8 @@ from tests.unit.model.reference import mixtral, published_names
 
 from orfevre import recipe
 from orfevre.engine.build import build
-from orfevre.model import names
 from orfevre.model.transformer import Transformer
+from orfevre.weights.state import to_hugging_face
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def test_gradients_at_forty_million_parameters(device: torch.device) -> None:
     logits = theirs(input_ids=ids[:, :-1]).logits
     torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()).backward()
     model.losses(ids[:, :-1], ids[:, 1:]).total.backward()
-    found = names.to_hugging_face({name: each.grad for name, each in model.named_parameters()}, model.config)
+    found = to_hugging_face({name: each.grad for name, each in model.named_parameters()}, model.config)
     wanted = published_names({name: each.grad for name, each in theirs.named_parameters()})
     for name, gradient in wanted.items():
         assert (found[name] - gradient).norm() <= 1e-4 * gradient.norm(), name

@@ -4,8 +4,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.model.reference import mixtral, published_names
 
-from orfevre.model.names import to_hugging_face
 from orfevre.recipe import Model
 from orfevre.weights import formats
 from orfevre.weights.layout import Layout, num_rows, to_ours, to_theirs
@@ -79,9 +79,9 @@ def test_interleaving_puts_the_pairs_that_rope_turns_side_by_side():
     assert to_theirs(rows, "interleaved", 6).flatten().tolist() == [0, 10, 1, 11, 2, 12]
 
 
-def test_hugging_face_names_are_those_of_the_models_own_table():
-    state = make(SHAPE).state_dict()
-    expected = to_hugging_face(state, SHAPE)
+def test_hugging_face_names_are_those_of_transformers():
+    model = make(SHAPE)
+    state, expected = model.state_dict(), published_names(mixtral(model).state_dict())
     layout = formats.hugging_face(SHAPE, VOCAB)
     assert {name: tuple(tensor.shape) for name, tensor in expected.items()} == dict(layout.shapes)
     for name, pieces in layout.of_theirs().items():
