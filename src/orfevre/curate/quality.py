@@ -3,19 +3,13 @@
 import re
 import string
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from orfevre.curate.draft import Drop
 from orfevre.recipe import Quality
 
 _LETTERS_AND_SPACE = (string.ascii_letters + " \t\n").encode()
 _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
-
-
-@dataclass(frozen=True)
-class Drop:
-    reason: str
-    detail: str
 
 
 def judge(text: str, rules: Quality, is_code: bool) -> Drop | None:

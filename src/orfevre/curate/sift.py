@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orfevre.curate import language, quality
+from orfevre.curate.draft import Drop
 from orfevre.curate.normalise import normalise
 from orfevre.curate.units import INDEX, ROWS, Unit
 from orfevre.data.readers.reader import read
@@ -86,15 +87,15 @@ def _row(unit: Unit, location: str, item: Item, is_code: bool) -> Row:
     return row if drop is None else row | {"reason": drop.reason, "detail": drop.detail}
 
 
-def _identify(text: str, unit: Unit) -> tuple[str, quality.Drop | None]:
+def _identify(text: str, unit: Unit) -> tuple[str, Drop | None]:
     """The language to record, and the drop when it is reliably another than the source's."""
     declared = unit.source.language
     found = language.detect(text)
     if not found.confidence:
         return declared, None
-    sure = found.confidence >= unit.curate.quality.min_language_confidence
+    sure = found.confidence >= unit.curate.language.min_confidence
     if sure and declared != language.UNDETERMINED and not language.same(found.code, declared):
-        return found.code, quality.Drop("language", f"{found.code} {found.confidence:.2f}")
+        return found.code, Drop("language", f"{found.code} {found.confidence:.2f}")
     return (found.code if sure else declared), None
 
 

@@ -1,15 +1,23 @@
 """The recipe: what a person writes to say which model they want. Nothing else lives here."""
 
+from .curate import Curate
+from .dedup import Boilerplate, Dedup
 from .farm import Farm, Plan, ScaleUp
+from .language import Classifier, Language
 from .load import from_json, from_table, load
 from .mix import Mix
 from .model import Model, Optim, Train, Training
 from .outcome import Evaluate, Release
+from .quality import Personal, Quality, Repair
+from .reading import Reading
 from .recipe import Recipe
+from .rights import Extraction, OptOut
 from .sources import Source
-from .stages import Curate, Dedup, Machine, Quality, Runner, Tokenize
+from .stages import Machine, Runner, Tokenize
+from .tasks import Contamination
 
 __all__ = [
-    "Curate", "Dedup", "Evaluate", "Farm", "Machine", "Mix", "Model", "Optim", "Plan", "Quality", "Recipe", "Release",
-    "Runner", "ScaleUp", "Source", "Tokenize", "Train", "Training", "from_json", "from_table", "load",
+    "Boilerplate", "Classifier", "Contamination", "Curate", "Dedup", "Evaluate", "Extraction", "Farm", "Language",
+    "Machine", "Mix", "Model", "OptOut", "Optim", "Personal", "Plan", "Quality", "Reading", "Recipe", "Release",
+    "Repair", "Runner", "ScaleUp", "Source", "Tokenize", "Train", "Training", "from_json", "from_table", "load",
 ]  # fmt: skip

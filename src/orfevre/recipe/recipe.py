@@ -5,12 +5,13 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from .base import Section
+from .curate import Curate
 from .farm import Plan
 from .mix import Mix
 from .model import Model, Train
 from .outcome import Evaluate, Release
 from .sources import Source
-from .stages import Curate, Machine, Runner, Tokenize
+from .stages import Machine, Runner, Tokenize
 
 
 class Recipe(Section):
