@@ -53,7 +53,7 @@ def sift(unit: Unit) -> None:
 def _rows(unit: Unit) -> Iterator[Row]:
     is_code = unit.source.format == "code" or not language.is_prose_language(unit.source.language)
     for file in unit.files:
-        for count, item in enumerate(read(unit.source, file, unit.curate.quality.max_chars), start=1):
+        for count, item in enumerate(read(unit.source, file, unit.curate), start=1):
             yield _row(unit, _location(file, item, count), item, is_code)
 
 

@@ -10,7 +10,7 @@ from orfevre.data.readers.reader import read
 from orfevre.data.readers.record import Broken, Record
 from orfevre.data.readers.whole import read_code, read_markdown, read_text
 from orfevre.data.sources import SourceFile
-from orfevre.recipe import Source
+from orfevre.recipe import Curate, Reading, Source
 
 FRENCH = "l'été où naît l'œuvre"
 
@@ -91,12 +91,16 @@ def source_of(kind: str) -> Source:
 @pytest.mark.parametrize("kind", ["text", "markdown", "code", "docstrings", "jsonl", "parquet", "html", "warc"])
 def test_a_file_that_vanished_is_unreadable(kind: str, tmp_path: Path) -> None:
     gone = SourceFile(str(tmp_path / "gone"), "{data}/gone", 12, "0")
-    (item,) = read(source_of(kind), gone, 1000)
+    (item,) = read(source_of(kind), gone, Curate())
     assert isinstance(item, Broken) and (item.reason, item.num_bytes) == ("unreadable", 12)
 
 
 def test_a_file_too_long_to_be_a_document_is_not_held(tmp_path: Path) -> None:
     path = tmp_path / "big.txt"
-    path.write_bytes(b"x" * (2**20 + 81))
-    (item,) = read(source_of("text"), SourceFile(str(path), "big", path.stat().st_size, "0"), 10)
+    path.write_bytes(b"x" * 1001)
+    (item,) = read(
+        source_of("text"),
+        SourceFile(str(path), "big", path.stat().st_size, "0"),
+        Curate(reading=Reading(max_record_bytes=1000)),
+    )
     assert isinstance(item, Broken) and item.reason == "too_long" and item.text is None

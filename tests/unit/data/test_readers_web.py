@@ -10,8 +10,12 @@ import pytest
 
 from orfevre.data.readers.columns import read_parquet
 from orfevre.data.readers.record import Broken, Item, Record
-from orfevre.data.readers.web import read_html, read_warc
+from orfevre.data.readers.warc import read_warc
+from orfevre.data.readers.web import read_html
 from orfevre.errors import InputError
+from orfevre.recipe import Curate
+
+CURATE = Curate()
 
 PARAGRAPH = "Une page assez longue pour que son texte principal soit reconnu comme tel, avec des accents é è œ. " * 5
 PAGE = f"<html><head><title>t</title></head><body><nav>menu</nav><article><p>{PARAGRAPH}</p></article></body></html>"
@@ -29,17 +33,17 @@ def warc(*bodies: bytes, kind: str = "text/html; charset=utf-8", extra: str = ""
 
 
 def read(data: bytes) -> list[Item]:
-    return list(read_warc(io.BytesIO(data)))
+    return list(read_warc(io.BytesIO(data), CURATE))
 
 
 def test_html_keeps_the_main_text() -> None:
-    (item,) = read_html(PAGE.encode())
+    (item,) = read_html(PAGE.encode(), CURATE)
     assert isinstance(item, Record) and PARAGRAPH.strip() in item.text and "menu" not in item.text
 
 
 def test_html_of_a_legacy_encoding() -> None:
     head = '<head><meta charset="iso-8859-1">'
-    (item,) = read_html(PAGE.replace("œ", "ç").replace("<head>", head).encode("latin-1"))
+    (item,) = read_html(PAGE.replace("œ", "ç").replace("<head>", head).encode("latin-1"), CURATE)
     assert isinstance(item, Record) and "accents é è ç" in item.text
 
 
@@ -78,7 +82,7 @@ def test_every_archive_of_the_development_data(data: Path) -> None:
     pages = 0
     for path in files:
         with path.open("rb") as file:
-            pages += sum(isinstance(item, Record) for item in read_warc(file))
+            pages += sum(isinstance(item, Record) for item in read_warc(file, CURATE))
     assert len(files) > 30 and pages > 650
 
 

@@ -8,43 +8,41 @@ from orfevre.data.readers.columns import read_parquet
 from orfevre.data.readers.docstrings import read_docstrings
 from orfevre.data.readers.jsonl import read_jsonl
 from orfevre.data.readers.record import Broken, Item
-from orfevre.data.readers.web import MAX_PAGE_BYTES, read_html, read_warc
+from orfevre.data.readers.warc import read_warc
+from orfevre.data.readers.web import read_html
 from orfevre.data.readers.whole import read_code, read_markdown, read_text
-from orfevre.recipe import Source
-
-MAX_MODULE_BYTES = 64 * 2**20
-"""A larger Python module is not parsed."""
+from orfevre.recipe import Curate, Source
 
 
-def read(source: Source, file: sources.SourceFile, max_chars: int) -> Iterator[Item]:
-    """The records of a file and what is broken in it, streamed. `max_chars` is the longest document wanted."""
+def read(source: Source, file: sources.SourceFile, curate: Curate) -> Iterator[Item]:
+    """The records of a file and what is broken in it, streamed."""
     try:
         if source.format in ("jsonl", "parquet", "warc"):
-            yield from _stream(source, file)
+            yield from _stream(source, file, curate)
         else:
-            yield from _whole(source, file, max_chars)
+            yield from _whole(source, file, curate)
     except OSError as error:
         yield Broken(0, "unreadable", f"{type(error).__name__}: {error}", file.num_bytes)
 
 
-def _stream(source: Source, file: sources.SourceFile) -> Iterator[Item]:
+def _stream(source: Source, file: sources.SourceFile, curate: Curate) -> Iterator[Item]:
     with sources.open_file(file.path) as opened:
         if source.format == "jsonl":
             yield from read_jsonl(opened, file.path, source.text_field)
         elif source.format == "parquet":
             yield from read_parquet(opened, file.path, source.text_field)
         else:
-            yield from read_warc(opened)
+            yield from read_warc(opened, curate)
 
 
-def _whole(source: Source, file: sources.SourceFile, max_chars: int) -> Iterator[Item]:
-    limit = _largest(source, max_chars)
+def _whole(source: Source, file: sources.SourceFile, curate: Curate) -> Iterator[Item]:
+    limit = curate.reading.max_record_bytes
     with sources.open_file(file.path) as opened:
         data = opened.read(limit + 1)
     if len(data) > limit:
         yield Broken(0, "too_long", f"file of more than {limit} bytes", file.num_bytes)
     elif source.format == "html":
-        yield from read_html(data)
+        yield from read_html(data, curate)
     elif source.format == "docstrings":
         yield from read_docstrings(data)
     elif source.format == "code":
@@ -53,12 +51,3 @@ def _whole(source: Source, file: sources.SourceFile, max_chars: int) -> Iterator
         yield from read_markdown(data, PurePosixPath(file.path).name)
     else:
         yield from read_text(data)
-
-
-def _largest(source: Source, max_chars: int) -> int:
-    """Bytes beyond which a file cannot be a document: no encoding takes more than four bytes for a character."""
-    if source.format == "html":
-        return MAX_PAGE_BYTES
-    if source.format == "docstrings":
-        return MAX_MODULE_BYTES
-    return 8 * max_chars + 2**20  # twice that, since normalising may shorten a text

@@ -1,84 +1,43 @@
-"""Web pages, alone or in WARC archives: the main text, without navigation and boilerplate."""
+"""Web pages: the main text, without navigation and boilerplate."""
 
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from dataclasses import dataclass
 
-from orfevre.data.readers.record import Broken, Item, Record
-
-MAX_PAGE_BYTES = 64 * 2**20
-"""A larger page is not parsed (reason `too_long`)."""
-
-_HTML_TYPES = ("text/html", "application/xhtml+xml")
+from orfevre.data.readers.record import NOTHING_SAID, Broken, Facts, Item, Record
+from orfevre.recipe import Curate
 
 
-def read_html(data: bytes) -> Iterator[Item]:
-    yield _page(0, data, None)
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What came with a page's bytes: from the archive's record and the HTTP headers."""
+
+    charset: str | None = None
+    """Of the Content-Type header."""
+
+    headers: tuple[tuple[str, str], ...] = ()
+    """HTTP headers in order, names in lower case; a name may repeat."""
+
+    facts: Facts = NOTHING_SAID
+    """What is known before the page is parsed: url, acquired, media_type, raw_sha256, offset."""
 
 
-def read_warc(file: BinaryIO) -> Iterator[Item]:
-    """HTML responses in order; each broken one, and the point where an archive breaks off, is counted."""
-    from fastwarc.warc import ArchiveIterator, WarcRecordType
-
-    number = 0
-    offset = 0
-    seen = False
-    try:
-        for record in ArchiveIterator(file, record_types=WarcRecordType.any_type, parse_http=False):
-            seen, offset = True, record.stream_pos
-            if record.record_type != WarcRecordType.response:
-                continue
-            item = _response(number + 1, record)
-            if item is not None:
-                number += 1
-                yield item
-    except Exception as error:  # fastwarc raises what its C side finds: OSError, ValueError, StreamError
-        yield Broken(0, "unreadable", f"broken after the record at byte {offset}: {type(error).__name__}: {error}")
-        return
-    if not seen:
-        yield Broken(0, "unreadable", "no WARC record in this file (older ARC files are not read)")
+NOTHING_TOLD = Told()
 
 
-def _response(number: int, record: Any) -> Item | None:
-    """The page of a response; None when it is no HTML."""
-    where = f"record at byte {record.stream_pos}"
-    block = record.reader.read(MAX_PAGE_BYTES + 1)
-    try:
-        content_type, charset, data = _http(block)
-    except Exception as error:  # HTTP that cannot be parsed or decoded; the next response may be whole
-        return Broken(number, "broken_record", f"{where}: {type(error).__name__}: {error}", len(block))
-    if content_type not in _HTML_TYPES:
-        return None
-    if len(block) > MAX_PAGE_BYTES:
-        return Broken(number, "too_long", f"{where}: page of more than {MAX_PAGE_BYTES} bytes", len(block))
-    return _page(number, data, charset) if data else Record(number, "")
+def read_html(data: bytes, curate: Curate) -> Iterator[Item]:
+    yield page(0, data, NOTHING_TOLD, curate)
 
 
-def _http(block: bytes) -> tuple[str, str | None, bytes]:
-    """Content type, charset and body. Some crawlers keep `Transfer-Encoding: chunked` on bodies already joined."""
-    from fastwarc.warc import WarcRecord, WarcRecordType
-
-    for decode in ("all", "content"):
-        record = WarcRecord()
-        record.record_type = WarcRecordType.response
-        record.is_http = True
-        record.set_bytes_content(block)
-        try:
-            record.parse_http(auto_decode=decode)
-            return (record.http_content_type or "").lower(), record.http_charset, record.reader.read()
-        except OSError:
-            if decode == "content":
-                raise
-    raise AssertionError("unreachable")
-
-
-def _page(number: int, data: bytes, charset: str | None) -> Item:
+def page(number: int, data: bytes, told: Told, curate: Curate) -> Item:
+    """The record of one HTML page, or why there is none. `data` is at most curate.reading.max_record_bytes long."""
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
-    if len(data) > MAX_PAGE_BYTES:
-        return Broken(number, "too_long", f"page of more than {MAX_PAGE_BYTES} bytes", len(data))
+    if not data:
+        return Record(number, "", told.facts)
     try:
-        page = bytes_to_str(data, charset or detect_encoding(data, from_html_meta=True) or "utf-8", errors="replace")
-        return Record(number, extract_plain_text(page, main_content=True, alt_texts=False))
+        charset = told.charset or detect_encoding(data, from_html_meta=True) or "utf-8"
+        text = bytes_to_str(data, charset, errors="replace")
+        return Record(number, extract_plain_text(text, main_content=True, alt_texts=False), told.facts)
     except Exception as error:  # whatever the parser makes of bytes from the web must not end the run
         return Broken(number, "broken_record", f"not readable as HTML: {type(error).__name__}: {error}", len(data))
