@@ -1,0 +1,220 @@
+/* Which word n-grams of an index occur in documents. overlap_numpy.py computes the same numbers.
+ *
+ * Words: a table says for each code point below 0x20000 which units (16 bits each, up to three) it adds to a word;
+ * nothing ends the word, SKIP leaves it as it is (accents written apart), ALONE makes a word of the character by itself
+ * (scripts that are written without spaces). Above, 0x20000 to 0x3FFFF are ideographs, the rest ends the word. Bytes
+ * that are no UTF-8 end the word.
+ *
+ * A word's hash is its units in base WORD_BASE, mixed; an n-gram's hash its words in base GRAM_BASE, mixed with n.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#define WORD_BASE UINT64_C(0x9E3779B97F4A7C15)
+#define GRAM_BASE UINT64_C(0xD6E8FEB86659FD93)
+#define LENGTH_SALT UINT64_C(0xA0761D6478BD642F)
+
+#define TABLE_SIZE 0x20000
+#define ALONE (UINT64_C(1) << 63)
+#define SKIP (UINT64_C(1) << 62)
+#define COUNT_SHIFT 48 /* bits 48 and 49: how many units */
+
+#define MAX_WIDTH 32
+#define BLOCK 2048 /* words looked at together: with their hashes 32 KiB, stays in the L1 or L2 cache */
+
+typedef struct {
+    const uint64_t *gram; /* sorted, no two equal */
+    int64_t num_grams;
+    const uint64_t *bits; /* bit (hash >> shift) is set for each gram of `width` words */
+    const uint64_t *anchor_bits; /* the same for the first length[0] words of the shorter ones */
+    const int32_t *length; /* of shorter grams, rising; none where num_lengths is 0 */
+    int32_t shift, anchor_shift, width, num_lengths;
+} orfevre_overlap_index;
+
+typedef struct {
+    int64_t *document, *gram;
+    int64_t capacity, count, current;
+} hits;
+
+/* The finaliser of MurmurHash3: every input bit reaches every output bit. */
+static inline uint64_t mix(uint64_t h)
+{
+    h ^= h >> 33;
+    h *= UINT64_C(0xFF51AFD7ED558CCD);
+    h ^= h >> 33;
+    h *= UINT64_C(0xC4CEB9FE1A85EC53);
+    return h ^ (h >> 33);
+}
+
+/* The code point at `at` (a byte >= 0x80) and its length; -1 and 1 where it is not UTF-8. */
+static inline int32_t decode(const uint8_t *at, const uint8_t *end, int *length)
+{
+    uint32_t lead = *at, point = 0, least = 0;
+    int more = lead < 0xC2 ? 0 : lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : lead < 0xF5 ? 3 : 0;
+    *length = 1;
+    if (!more || end - at <= more) return -1;
+    point = lead & (0x3Fu >> more);
+    least = more == 1 ? 0x80 : more == 2 ? 0x800 : 0x10000;
+    for (int i = 1; i <= more; i++) {
+        if ((at[i] & 0xC0) != 0x80) return -1;
+        point = point << 6 | (at[i] & 0x3F);
+    }
+    if (point < least || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000)) return -1;
+    *length = more + 1;
+    return (int32_t)point;
+}
+
+static inline uint64_t entry_of(int32_t point, const uint64_t *fold)
+{
+    if (point < 0) return 0;
+    if (point < TABLE_SIZE) return fold[point];
+    if (point >= 0x40000) return 0;
+    return ALONE | UINT64_C(2) << COUNT_SHIFT | (uint64_t)(0x7000 + (point >> 16)) << 16 | (uint64_t)(point & 0xFFFF);
+}
+
+static inline uint64_t add_units(uint64_t hash, uint64_t entry)
+{
+    int count = (int)(entry >> COUNT_SHIFT & 3);
+    for (int i = 0; i < count; i++) hash = hash * WORD_BASE + (entry >> 16 * i & 0xFFFF);
+    return hash;
+}
+
+/* Hashes of the words from *from on, at most `room` (at least 2); moves *from behind them. */
+static int64_t fill_words(const uint8_t **from, const uint8_t *end, const uint64_t *fold, uint64_t *word, int64_t room)
+{
+    const uint8_t *at = *from;
+    int64_t count = 0;
+    while (at < end && count + 2 <= room) {
+        uint64_t hash = 0;
+        int open = 0;
+        while (at < end) {
+            uint64_t entry;
+            int length = 1;
+            if (*at < 0x80) {
+                entry = fold[*at];
+                at++;
+                if (entry) {
+                    hash = hash * WORD_BASE + (entry & 0xFFFF);
+                    open = 1;
+                    continue;
+                }
+            } else {
+                entry = entry_of(decode(at, end, &length), fold);
+                at += length;
+            }
+            if (entry & SKIP) continue;
+            if (!entry) {
+                if (open) break;
+                continue;
+            }
+            if (entry & ALONE) {
+                if (open) word[count++] = mix(hash);
+                hash = add_units(0, entry);
+                open = 1;
+                break;
+            }
+            hash = add_units(hash, entry);
+            open = 1;
+        }
+        if (open) word[count++] = mix(hash);
+    }
+    *from = at;
+    return count;
+}
+
+static inline uint64_t gram_of(const uint64_t *word, int32_t length)
+{
+    uint64_t h = 0;
+    for (int32_t i = 0; i < length; i++) h = h * GRAM_BASE + word[i];
+    return mix(h ^ (uint64_t)length * LENGTH_SALT);
+}
+
+static inline int is_set(const uint64_t *bits, uint64_t place) { return (int)(bits[place >> 6] >> (place & 63) & 1); }
+
+static void look_up(const orfevre_overlap_index *index, uint64_t hash, hits *found)
+{
+    const uint64_t *base = index->gram;
+    int64_t length = index->num_grams;
+    while (length > 1) {
+        int64_t half = length >> 1;
+        base += base[half] <= hash ? half : 0;
+        length -= half;
+    }
+    if (length < 1 || *base != hash) return;
+    if (found->count < found->capacity) {
+        found->document[found->count] = found->current;
+        found->gram[found->count] = base - index->gram;
+    }
+    found->count++;
+}
+
+/* hash[p] of the `length` words from p on, for p below `starts`; the words must be there. */
+static void roll(const uint64_t *word, int64_t starts, int32_t length, uint64_t *hash)
+{
+    uint64_t power = 1, h = 0;
+    if (starts < 1) return;
+    for (int32_t i = 1; i < length; i++) power *= GRAM_BASE;
+    for (int32_t i = 0; i < length - 1; i++) h = h * GRAM_BASE + word[i];
+    for (int64_t p = 0; p < starts; p++) {
+        h = h * GRAM_BASE + word[p + length - 1];
+        hash[p] = mix(h ^ (uint64_t)length * LENGTH_SALT);
+        h -= word[p] * power;
+    }
+}
+
+/* Grams that start at words [0, starts); those longer than what is left of `count` words do not exist. */
+static void scan(const orfevre_overlap_index *index, const uint64_t *word, int64_t count, int64_t starts, hits *found)
+{
+    uint64_t hash[BLOCK + MAX_WIDTH];
+    int64_t whole = count - index->width + 1 < starts ? count - index->width + 1 : starts;
+    roll(word, whole, index->width, hash);
+    for (int64_t p = 0; p < whole; p++)
+        if (is_set(index->bits, hash[p] >> index->shift)) look_up(index, hash[p], found);
+    if (!index->num_lengths) return;
+    whole = count - index->length[0] + 1 < starts ? count - index->length[0] + 1 : starts;
+    roll(word, whole, index->length[0], hash);
+    for (int64_t p = 0; p < whole; p++)
+        if (is_set(index->anchor_bits, hash[p] >> index->anchor_shift))
+            for (int32_t l = 0; l < index->num_lengths; l++)
+                if (p + index->length[l] <= count) look_up(index, gram_of(word + p, index->length[l]), found);
+}
+
+/* Occurrences of the index's grams, document by document: `hit_document` and `hit_gram` int64 [capacity].
+ * Document d is text[offset[d] .. offset[d + 1]]. Returns how many there are; more than `capacity`: call again. */
+int64_t orfevre_overlap(const uint8_t *text, const int64_t *offset, int64_t num_documents, const uint64_t *fold,
+                        const orfevre_overlap_index *index, int64_t *hit_document, int64_t *hit_gram, int64_t capacity)
+{
+    uint64_t word[BLOCK + MAX_WIDTH];
+    hits found = {.document = hit_document, .gram = hit_gram, .capacity = capacity, .count = 0, .current = 0};
+    const int64_t tail = index->width - 1;
+    for (int64_t d = 0; d < num_documents; d++) {
+        const uint8_t *at = text + offset[d], *end = text + offset[d + 1];
+        int64_t held = 0;
+        found.current = d;
+        for (;;) {
+            int64_t count = held + fill_words(&at, end, fold, word + held, BLOCK + MAX_WIDTH - held);
+            int last = at >= end;
+            int64_t starts = last ? count : count - tail;
+            if (starts > 0) scan(index, word, count, starts, &found);
+            if (last) break;
+            held = count < tail ? count : tail;
+            memmove(word, word + count - held, (size_t)held * sizeof *word);
+        }
+    }
+    return found.count;
+}
+
+/* Word hashes uint64 of many texts, one after another into `word` (room for a word every byte), and how many each has:
+ * `count` int64 [num_texts]. */
+void orfevre_word_hashes(const uint8_t *text, const int64_t *offset, int64_t num_texts, const uint64_t *fold,
+                         uint64_t *word, int64_t *count)
+{
+    int64_t made = 0;
+    for (int64_t d = 0; d < num_texts; d++) {
+        const uint8_t *at = text + offset[d], *end = text + offset[d + 1];
+        int64_t own = 0;
+        while (at < end) own += fill_words(&at, end, fold, word + made + own, end - at + 2);
+        count[d] = own;
+        made += own;
+    }
+}
