@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from orfevre import __version__, artifact, console, ledger
-from orfevre.data import sources
+from orfevre.data import forgotten, sources
 from orfevre.errors import WorkFolderError
 from orfevre.recipe import Recipe
 
@@ -33,6 +33,7 @@ STAGES = (
         depends=(
             *(f"sources.*.{key}" for key in ("name", "paths", "exclude", "format", "text_field")),
             *(f"sources.*.{key}" for key in ("licence", "language", "max_bytes")),
+            *(f"tasks.*.{key}" for key in ("name", "paths", "exclude", "format", "fields", "header")),
             "curate",
         ),
     ),
@@ -164,12 +165,20 @@ def depends(recipe: Recipe, stage: Stage) -> dict[str, Any]:
 def input_digests(recipe: Recipe, stage: Stage) -> dict[str, str]:
     """Digest of everything the stage reads; "missing" where an input is not made yet."""
     if stage.name == "curate":
-        return {f"source {source.name}": sources.digest(sources.resolve(recipe, source)) for source in recipe.sources}
+        return _raw_digests(recipe)
     manifests = {name: artifact.read(run_folder(recipe) / name) for name in stage.reads}
     digests = {name: manifest.digest() if manifest else "missing" for name, manifest in manifests.items()}
     if stage.name == "tokenize" and (given := Path(recipe.tokenize.file)).is_file():  # the stage refuses a missing one
         digests["tokenize.file"] = hashlib.sha256(given.read_bytes()).hexdigest()
     return digests
+
+
+def _raw_digests(recipe: Recipe) -> dict[str, str]:
+    """Of the files that curate reads, and of what it was asked to forget."""
+    digests = {f"source {source.name}": sources.digest(sources.resolve(recipe, source)) for source in recipe.sources}
+    digests |= {f"task {task.name}": sources.digest(sources.resolve_task(recipe, task)) for task in recipe.tasks}
+    rules = forgotten.digest(run_folder(recipe))
+    return digests | ({forgotten.FILE: rules} if rules else {})
 
 
 def fingerprint(recipe: Recipe, stage: Stage) -> str:

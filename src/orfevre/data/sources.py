@@ -5,13 +5,13 @@ import glob
 import hashlib
 import io
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from orfevre.errors import InputError, RecipeError
-from orfevre.recipe import Recipe, Source
+from orfevre.recipe import Recipe, Source, Task
 
 
 @dataclass(frozen=True)
@@ -31,22 +31,33 @@ def resolve(recipe: Recipe, source: Source) -> list[SourceFile]:
 
     Raises InputError for a path that matches nothing, RecipeError for a placeholder that has no value.
     """
+    found = _found(recipe, f"sources.{source.name}", source.paths, source.exclude)
+    return sorted(_capped(found, source.max_bytes), key=lambda file: file.location)
+
+
+def resolve_task(recipe: Recipe, task: Task) -> list[SourceFile]:
+    """The files of an evaluation set, as `resolve`."""
+    found = _found(recipe, f"tasks.{task.name}", task.paths, task.exclude)
+    return sorted(found, key=lambda file: file.location)
+
+
+def _found(recipe: Recipe, table: str, paths: Sequence[str], exclude: Sequence[str]) -> list[SourceFile]:
     found: dict[str, SourceFile] = {}
-    for index, pattern in enumerate(source.paths):
-        where = f"sources.{source.name}.paths[{index}]"
+    for index, pattern in enumerate(paths):
+        where = f"{table}.paths[{index}]"
         filled, prefix = _fill(pattern, recipe, where)
         matched = [*_matches(filled, where)]
         if not matched:
             raise InputError(
-                f"{where} = {pattern!r}: no file matches {filled}; mend the path, or take the source out of the recipe"
+                f"{where} = {pattern!r}: no file matches {filled}; mend the path, or take {table} out of the recipe"
             )
         for path, num_bytes, stamp in matched:
             found.setdefault(path, SourceFile(path, _location(path, prefix), num_bytes, stamp))
-    excluded = [_fill(pattern, recipe, f"sources.{source.name}.exclude")[0] for pattern in source.exclude]
+    excluded = [_fill(pattern, recipe, f"{table}.exclude")[0] for pattern in exclude]
     kept = [file for path, file in found.items() if not any(fnmatch.fnmatchcase(path, rule) for rule in excluded)]
     if not kept:
-        raise InputError(f"sources.{source.name}.exclude: leaves no file out of {len(found)}; loosen it")
-    return sorted(_capped(kept, source.max_bytes), key=lambda file: file.location)
+        raise InputError(f"{table}.exclude: leaves no file out of {len(found)}; loosen it")
+    return kept
 
 
 def digest(files: Iterable[SourceFile]) -> str:

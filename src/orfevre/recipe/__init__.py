@@ -14,10 +14,10 @@ from .recipe import Recipe
 from .rights import Extraction, OptOut
 from .sources import Source
 from .stages import Machine, Runner, Tokenize
-from .tasks import Contamination
+from .tasks import Contamination, Task
 
 __all__ = [
     "Boilerplate", "Classifier", "Contamination", "Curate", "Dedup", "Evaluate", "Extraction", "Farm", "Language",
     "Machine", "Mix", "Model", "OptOut", "Optim", "Personal", "Plan", "Quality", "Reading", "Recipe", "Release",
-    "Repair", "Runner", "ScaleUp", "Source", "Tokenize", "Train", "Training", "from_json", "from_table", "load",
+    "Repair", "Runner", "ScaleUp", "Source", "Task", "Tokenize", "Train", "Training", "from_json", "from_table", "load",
 ]  # fmt: skip

@@ -1,6 +1,6 @@
 """The whole recipe: one TOML file, validated, frozen."""
 
-from typing import Self
+from typing import Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,6 +12,9 @@ from .model import Model, Train
 from .outcome import Evaluate, Release
 from .sources import Source
 from .stages import Machine, Runner, Tokenize
+from .tasks import Task
+
+Named: TypeAlias = Source | Task
 
 
 class Recipe(Section):
@@ -35,6 +38,9 @@ class Recipe(Section):
 
     sources: tuple[Source, ...] = Field(min_length=1)
     """Where text comes from."""
+
+    tasks: tuple[Task, ...] = ()
+    """Evaluation sets; training text is kept clean of them."""
 
     curate: Curate = Curate()
     """From raw sources to documents."""
@@ -67,13 +73,14 @@ class Recipe(Section):
     def source_names(self) -> tuple[str, ...]:
         return tuple(source.name for source in self.sources)
 
-    @field_validator("sources")
+    @field_validator("sources", "tasks")
     @classmethod
-    def _names_differ(cls, sources: tuple[Source, ...]) -> tuple[Source, ...]:
-        names = [source.name for source in sources]
+    def _names_differ(cls, entries: tuple[Named, ...]) -> tuple[Named, ...]:
+        names = [entry.name for entry in entries]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"two sources are named {twice[0]!r}; rename one of them")
-        return sources
+            kind = "sources" if isinstance(entries[0], Source) else "tasks"
+            raise ValueError(f"two {kind} are named {twice[0]!r}; rename one of them")
+        return entries
 
     @model_validator(mode="after")
     def _mix_names_sources(self) -> Self:
