@@ -1,9 +1,12 @@
-"""MinHash signatures of texts (Broder, 1997): the share of equal values estimates the Jaccard similarity.
+"""Shingles of texts, their MinHash signatures (Broder, 1997), and how much two sets of shingles share.
 
-Shingles are five lower-case words in a row; text.c says what a word is. Each signature value is the least of
-`multiplier * shingle + addend mod 2**32` over a text's shingles, with shingles hashed to 32 well-mixed bits.
+Shingles are five lower-case words in a row; words.h says what a word is. Each signature value is the least of
+`multiplier * shingle + addend mod 2**32` over a text's shingles, of whose 64 well-mixed bits it sees the upper 32. The
+share of equal values of two signatures estimates the Jaccard similarity of their sets; `jaccard` is exact, but for
+shingles that collide in 64 bits.
 """
 
+import ctypes
 from collections.abc import Sequence
 from functools import cache
 
@@ -13,27 +16,86 @@ from numpy.typing import NDArray
 from orfevre.kernels import minhash_numpy, native
 
 Signatures = NDArray[np.uint32]
+Hashes = NDArray[np.uint64]
+Ints = NDArray[np.int64]
 
 
-def signatures(texts: Sequence[bytes], num_values: int) -> tuple[Signatures, NDArray[np.int64]]:
+def signatures(texts: Sequence[bytes], num_values: int) -> tuple[Signatures, Ints]:
     """Signatures uint32 `[num_texts, num_values]` and shingle counts int64 `[num_texts]` of UTF-8 texts.
 
     A text without words has no shingles and a signature of all ones bits; it resembles nothing.
     """
+    if _library() is None:
+        return minhash_numpy.signatures(texts, *permutations(num_values))
+    return signatures_at(np.frombuffer(b"".join(texts), np.uint8), _offsets(texts), num_values)
+
+
+def signatures_at(text: NDArray[np.uint8], offsets: Ints, num_values: int) -> tuple[Signatures, Ints]:
+    """The same of texts that stand one after another: text d is `text[offsets[d]:offsets[d + 1]]` (uint8)."""
     multiplier, addend = permutations(num_values)
-    library = native.library()
+    library = _library()
     if library is None:
-        return minhash_numpy.signatures(texts, multiplier, addend)
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
-    joined = b"".join(texts)
-    values = np.empty((len(texts), num_values), np.uint32)
-    counts = np.empty(len(texts), np.int64)
-    library.orfevre_signatures(
-        joined, offsets.ctypes.data, len(texts), multiplier.ctypes.data, addend.ctypes.data,
-        num_values, values.ctypes.data, counts.ctypes.data,
+        return minhash_numpy.signatures(_apart(text, offsets), multiplier, addend)
+    text, offsets = _checked(text, offsets)
+    values = np.empty((len(offsets) - 1, num_values), np.uint32)
+    counts = np.empty(len(values), np.int64)
+    _demand_memory(
+        library.orfevre_signatures(
+            text.ctypes.data, offsets.ctypes.data, len(values), multiplier.ctypes.data, addend.ctypes.data,
+            num_values, values.ctypes.data, counts.ctypes.data,
+        )
     )  # fmt: skip
     return values, counts
+
+
+def sets(texts: Sequence[bytes]) -> tuple[Hashes, Ints]:
+    """The set of shingles of each text, ascending and without repeats, one set after another, and int64
+    `[num_texts + 1]`: where each begins, then the end of the last."""
+    found = [np.unique(own) for own in shingles(texts)]
+    starts = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum([len(own) for own in found], out=starts[1:])
+    return np.concatenate([np.zeros(0, np.uint64), *found]), starts
+
+
+def shingles(texts: Sequence[bytes]) -> list[Hashes]:
+    """For each text the 64-bit hashes of its shingles, in order and with repeats."""
+    library = _library()
+    if library is None:
+        return [minhash_numpy.shingles(text) for text in texts]
+    offsets = _offsets(texts)
+    # a shingle begins with a word, and words are apart
+    found = np.empty(int(offsets[-1]) // 2 + 2 * len(texts) + 1, np.uint64)
+    ends = np.empty(len(texts), np.int64)
+    joined = np.frombuffer(b"".join(texts), np.uint8)
+    _demand_memory(
+        library.orfevre_shingles(
+            joined.ctypes.data, offsets.ctypes.data, len(texts), found.ctypes.data, ends.ctypes.data
+        )
+    )
+    return np.split(found[: ends[-1]], ends[:-1]) if texts else []
+
+
+def shared(members: Hashes, starts: Ints, ends: Ints) -> Ints:
+    """How many members two sets share, for pairs of sets: int64 `[num_pairs]`.
+
+    A set is `members[start:end]`, ascending and without repeats; `starts` and `ends` are int64 `[num_pairs, 2]`.
+    """
+    library = _library()
+    if library is None:
+        return minhash_numpy.shared(members, starts, ends)
+    assert members.dtype == np.uint64 and members.flags.c_contiguous
+    assert len(starts) == 0 or (starts.min() >= 0 and ends.max() <= len(members))
+    starts, ends = np.ascontiguousarray(starts, np.int64), np.ascontiguousarray(ends, np.int64)
+    counts = np.empty(len(starts), np.int64)
+    library.orfevre_shared(members.ctypes.data, starts.ctypes.data, ends.ctypes.data, len(starts), counts.ctypes.data)
+    return counts
+
+
+def jaccard(members: Hashes, starts: Ints, ends: Ints) -> NDArray[np.float64]:
+    """Jaccard similarity of pairs of sets, given as in `shared`; of two empty sets it is 0."""
+    sizes = (ends - starts).sum(axis=1)
+    counts = shared(members, starts, ends)
+    return np.asarray(counts / np.maximum(sizes - counts, 1), np.float64)
 
 
 @cache
@@ -43,11 +105,14 @@ def permutations(num_values: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32
     return np.ascontiguousarray(draws[:, 0] | np.uint32(1)), np.ascontiguousarray(draws[:, 1])
 
 
-def band_keys(values: Signatures, num_bands: int) -> NDArray[np.uint64]:
-    """One 64-bit key for each band of each signature: `[num_bands, num_texts]` from `[num_texts, bands * rows]`."""
+def band_keys(values: Signatures, num_bands: int) -> Hashes:
+    """One 64-bit key for each band of each signature: `[num_bands, num_texts]` from `[num_texts, bands * rows]`.
+
+    Bands begin from different seeds, so that keys of all bands can lie in one table.
+    """
     num_texts, width = values.shape
     rows = values.reshape(num_texts, num_bands, width // num_bands)
-    keys = np.zeros((num_bands, num_texts), np.uint64)
+    keys = np.repeat(minhash_numpy.mix(np.arange(1, num_bands + 1, dtype=np.uint64))[:, None], num_texts, axis=1)
     for row in range(rows.shape[2]):
         keys = minhash_numpy.mix(keys * minhash_numpy.SHINGLE_BASE + rows[:, :, row].T.astype(np.uint64))
     return keys
@@ -56,3 +121,42 @@ def band_keys(values: Signatures, num_bands: int) -> NDArray[np.uint64]:
 def similarity(left: Signatures, right: Signatures) -> NDArray[np.float64]:
     """Estimated Jaccard similarity of signatures, row by row (shapes broadcast); standard error sqrt(J(1-J)/width)."""
     return np.asarray((left == right).mean(axis=-1), np.float64)
+
+
+def _library() -> ctypes.CDLL | None:
+    """The C kernels with their argument types, or None."""
+    library = native.library()
+    return None if library is None else _typed(library)
+
+
+@cache
+def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
+    pointer, count, width = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+    library.orfevre_signatures.argtypes = [pointer, pointer, count, pointer, pointer, width, pointer, pointer]
+    library.orfevre_shingles.argtypes = [pointer, pointer, count, pointer, pointer]
+    library.orfevre_shared.argtypes = [pointer, pointer, pointer, count, pointer]
+    library.orfevre_shared.restype = None
+    return library
+
+
+def _offsets(texts: Sequence[bytes]) -> Ints:
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum([len(text) for text in texts], out=offsets[1:])
+    return offsets
+
+
+def _checked(text: NDArray[np.uint8], offsets: Ints) -> tuple[NDArray[np.uint8], Ints]:
+    """Contiguous, and with offsets that ascend inside the text: the kernel trusts them."""
+    text, offsets = np.ascontiguousarray(text, np.uint8), np.ascontiguousarray(offsets, np.int64)
+    assert len(offsets) and offsets[0] >= 0 and offsets[-1] <= len(text) and (np.diff(offsets) >= 0).all()
+    return text, offsets
+
+
+def _apart(text: NDArray[np.uint8], offsets: Ints) -> list[bytes]:
+    whole = text.tobytes()
+    return [whole[start:end] for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)]
+
+
+def _demand_memory(failed: int) -> None:
+    if failed:
+        raise MemoryError("the text kernel found no memory for the longest text")

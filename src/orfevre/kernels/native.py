@@ -15,12 +15,9 @@ def library() -> ctypes.CDLL | None:
         return None
     try:
         loaded = ctypes.CDLL(spec.origin)
-        kernel = loaded.orfevre_signatures
+        _ = loaded.orfevre_shared  # the newest of the text kernels
     except (OSError, AttributeError):  # built for another machine, or by an older orfevre
         return None
-    pointer, int64, int32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
-    kernel.argtypes = [pointer, pointer, int64, pointer, pointer, int32, pointer, pointer]
-    kernel.restype = None
     return loaded
 
 
