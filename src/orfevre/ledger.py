@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from orfevre import __version__
 
-FORMAT = 1
+FORMAT = 2
 """Version of the work folder's layout. Raised whenever an artefact of an older orfevre can no longer be read."""
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from orfevre.data.documents import DOCUMENTS, DROPPED
 from orfevre.recipe import Recipe
 
 
@@ -41,8 +42,8 @@ def write_curate(run: Run, draft: Path) -> dict[str, int]:
     for number, source in enumerate(run.recipe.sources):
         kept = _documents(run, source.name, run.documents * (number + 2) // 2)
         dropped = _dropped(run, source.name, len(kept) * (number + 1) // 8)
-        pq.write_table(pa.Table.from_pylist(kept), draft / "documents" / f"{source.name}.parquet")
-        pq.write_table(pa.Table.from_pylist(dropped, _DROPPED), draft / "dropped" / f"{source.name}.parquet")
+        pq.write_table(pa.Table.from_pylist(kept, DOCUMENTS), draft / "documents" / f"{source.name}.parquet")
+        pq.write_table(pa.Table.from_pylist(dropped, DROPPED), draft / "dropped" / f"{source.name}.parquet")
         split = {
             name: {"documents": len(rows), "bytes": sum(row["num_bytes"] for row in rows)}
             for name in ("train", "validation")
@@ -52,18 +53,14 @@ def write_curate(run: Run, draft: Path) -> dict[str, int]:
         sources[source.name] = {
             "files": 3, "raw_bytes": kept_bytes + sum(row["num_bytes"] for row in dropped), "kept": len(kept),
             "read": len(kept) + len(dropped), "kept_bytes": kept_bytes, **split,
-            "dropped": dict(Counter(row["reason"] for row in dropped)), "licence": source.licence,
-            "languages": dict(Counter(row["language"] for row in kept)), "language": source.language,
+            "dropped": dict(Counter(row["reason"] for row in dropped if row["reason"] != "broken_record")),
+            "broken": dict(Counter(row["reason"] for row in dropped if row["reason"] == "broken_record")),
+            "licence": source.licence, "licences": {source.licence: len(kept)}, "language": source.language,
+            "languages": dict(Counter(row["language"] for row in kept)), "edits": {},
         }  # fmt: skip
     write_json(draft / "stats.json", {"sources": sources})
     totals = {key: sum(table[key] for table in sources.values()) for key in ("read", "kept")}
     return totals | {"dropped": totals["read"] - totals["kept"]}
-
-
-_DROPPED = pa.schema(
-    [(name, pa.string()) for name in ("id", "source", "location", "reason", "detail")]
-    + [("num_bytes", pa.int64()), ("text", pa.string())]
-)
 
 
 def _documents(run: Run, source: str, count: int) -> list[dict[str, Any]]:
@@ -74,7 +71,9 @@ def _documents(run: Run, source: str, count: int) -> list[dict[str, Any]]:
         rows.append({
             "id": digest[:16], "source": source, "location": f"{{data}}/{source}.txt#{number + 1}", "text": text,
             "language": run.recipe.source(source).language, "licence": run.recipe.source(source).licence,
-            "num_bytes": len(text.encode()), "sha256": digest, "group": digest[:16],
+            "language_confidence": 0.0, "url": "", "title": "", "date": "", "acquired": "2026-01-01T00:00:00Z",
+            "num_bytes": len(text.encode()), "sha256": digest, "raw_sha256": digest, "quality": None, "edits": "",
+            "group": digest[:16],
             "split": "validation" if number % 10 == 0 else "train",
         })  # fmt: skip
     return sorted(rows, key=lambda row: row["id"])
@@ -90,6 +89,7 @@ def _dropped(run: Run, source: str, count: int) -> list[dict[str, Any]]:
         rows.append({
             "id": sha256(text.encode()).hexdigest()[:16], "source": source, "reason": reason,
             "location": f"{{data}}/{source}.txt#d{number}", "detail": details[reason], "num_bytes": len(text),
+            "url": "", "raw_sha256": None if reason == "broken_record" else sha256(text.encode()).hexdigest(),
             "text": None if reason == "broken_record" else text,
         })  # fmt: skip
     return sorted(rows, key=lambda row: row["id"])

@@ -48,9 +48,13 @@ class Draft:
             self._encoded = self.text.encode()
         return self._encoded
 
+    def respell(self, text: str) -> None:
+        """Replace the text by an equal one in another spelling, which is no edit worth counting."""
+        self.text, self._encoded = text, None
+
     def rewrite(self, text: str, kind: str, count: int = 1) -> None:
         """Replace the text and count what was done."""
-        self.text, self._encoded = text, None
+        self.respell(text)
         self.edits[kind] = self.edits.get(kind, 0) + count
 
 

@@ -1,6 +1,10 @@
 """Which language a text is in, by CLD2 (docs/decisions/language-id.md), and which languages are prose."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from orfevre.curate.draft import Draft, Drop, Step
+from orfevre.curate.units import Unit
 
 MAX_CHARS = 50_000
 """CLD2 sees this much of a text, from its middle: enough to be sure, whatever the length."""
@@ -29,6 +33,29 @@ class Detected:
 
     confidence: float
     """Share of the text in that language, 0 to 1; 0 when CLD2 calls its own answer unreliable."""
+
+
+def step(unit: Unit) -> Step:
+    def identify_all(drafts: Sequence[Draft]) -> None:
+        for draft in drafts:
+            if not draft.is_code:
+                _identify(draft, unit)
+
+    return identify_all
+
+
+def _identify(draft: Draft, unit: Unit) -> None:
+    """Note the language, and drop the document when it is reliably another than the source's."""
+    declared = unit.source.language
+    found = detect(draft.text)
+    if not found.confidence:
+        return
+    draft.language_confidence = found.confidence
+    sure = found.confidence >= unit.curate.language.min_confidence
+    if sure:
+        draft.language = found.code
+        if declared != UNDETERMINED and not same(found.code, declared):
+            draft.drop = Drop("language", f"{found.code} {found.confidence:.2f}")
 
 
 def is_prose_language(code: str) -> bool:

@@ -2,9 +2,28 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
+
+from orfevre.curate.draft import Draft, Drop, Step
+from orfevre.curate.units import Unit
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Unicode category Cc except tab and newline (a form feed or a lone carriage return does not survive either)."""
+
+
+def step(unit: Unit) -> Step:
+    return _normalise_all
+
+
+def _normalise_all(drafts: Sequence[Draft]) -> None:
+    for draft in drafts:
+        text = normalise(draft.text)
+        if text is not draft.text:
+            draft.respell(text)
+        try:
+            draft.encoded  # noqa: B018  # UTF-8 is made once, here, and found wanting here
+        except UnicodeEncodeError as error:
+            draft.drop = Drop("broken_record", f"lone surrogate at character {error.start + 1}")
 
 
 def normalise(text: str) -> str:

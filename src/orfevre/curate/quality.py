@@ -2,14 +2,23 @@
 
 import re
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from orfevre.curate.draft import Drop
+from orfevre.curate.draft import Draft, Drop, Step
+from orfevre.curate.units import Unit
 from orfevre.recipe import Quality
 
 _LETTERS_AND_SPACE = (string.ascii_letters + " \t\n").encode()
 _ALPHANUMERIC = (string.ascii_letters + string.digits).encode()
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
+def step(unit: Unit) -> Step:
+    def judge_all(drafts: Sequence[Draft]) -> None:
+        for draft in drafts:
+            draft.drop = judge(draft.text, unit.curate.quality, draft.is_code)
+
+    return judge_all
 
 
 def judge(text: str, rules: Quality, is_code: bool) -> Drop | None:

@@ -1,33 +1,37 @@
-"""One unit of work: read, normalise, judge, sign. A pure function from source files to a unit's folder."""
+"""One unit of work: read, take through the steps, sign. A pure function from source files to a unit's folder."""
 
 import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from orfevre.curate import language, quality
-from orfevre.curate.draft import Drop
-from orfevre.curate.normalise import normalise
-from orfevre.curate.units import INDEX, ROWS, Unit
+from orfevre.curate import language, parts, steps
+from orfevre.curate.draft import Draft, Drop
+from orfevre.curate.parts import Row
+from orfevre.curate.units import INDEX, Unit
+from orfevre.data.documents import identity
 from orfevre.data.readers.reader import read
-from orfevre.data.readers.record import Broken, Item
+from orfevre.data.readers.record import NOTHING_SAID, Broken, Item
 from orfevre.data.sources import SourceFile
 from orfevre.kernels import minhash
 from orfevre.recipe import Dedup
 
-Row = dict[str, Any]
-
-ROW_GROUP = 256
-"""Rows in a row group of scratch files: small, since the last step picks ranges of ids out of them."""
+BATCH_CHARS = 4 * 2**20
+BATCH_DRAFTS = 256
+"""What a step gets at once: enough for a kernel to be worth its call, little enough to stay in memory."""
 
 OVERHEAD_BYTES = 512
 """What a row costs in memory beside its text; so that millions of empty records fill a part too."""
+
+NO_RECORD = "broken_record"
+"""The reason of a step that finds a record to be none: it counts as broken, not as dropped."""
+
+Read = tuple[Draft, Item]
 
 
 def sift(unit: Unit) -> None:
@@ -36,81 +40,115 @@ def sift(unit: Unit) -> None:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     rows: list[Row] = []
-    held = num_parts = 0
-    for row in _rows(unit):
-        rows.append(row)
-        held += len(row["text"] or "") + OVERHEAD_BYTES
+    held = num_parts = text_bytes = 0
+    for batch in _sifted(unit):
+        size = sum(len(row.encoded or b"") for row in batch)
+        rows += batch
+        text_bytes += size
+        held += size + OVERHEAD_BYTES * len(batch)
         if held >= unit.curate.shard_bytes:
             _write_part(aside / f"part-{num_parts:06d}", rows, unit.curate.dedup)
             rows, held, num_parts = [], 0, num_parts + 1
     if rows:
         _write_part(aside / f"part-{num_parts:06d}", rows, unit.curate.dedup)
-    counts = {"source": unit.source.name, "files": len(unit.files), "raw_bytes": unit.num_bytes}
-    (aside / "counts.json").write_text(json.dumps(counts), encoding="utf-8")
+    (aside / "counts.json").write_text(json.dumps({"text_bytes": text_bytes}), encoding="utf-8")
     aside.rename(unit.folder)
 
 
-def _rows(unit: Unit) -> Iterator[Row]:
+def _sifted(unit: Unit) -> Iterator[list[Row]]:
+    """Batches of rows in the order of reading."""
+    through = steps.steps_of(unit)
+    for acquired, batch in _batches(unit):
+        steps.apply(through, [draft for draft, _ in batch])
+        yield [_row(unit.source.name, draft, item, acquired) for draft, item in batch]
+
+
+def _batches(unit: Unit) -> Iterator[tuple[str, list[Read]]]:
+    """Batches of one file each, with the time the file was last changed."""
     is_code = unit.source.format == "code" or not language.is_prose_language(unit.source.language)
+    limit = min(BATCH_CHARS, unit.curate.shard_bytes)
     for file in unit.files:
+        acquired, name = _changed(file), _name(file)
+        batch: list[Read] = []
+        held = 0
         for count, item in enumerate(read(unit.source, file, unit.curate), start=1):
-            yield _row(unit, _location(file, item, count), item, is_code)
+            draft = _draft(unit, _location(name, item, count), item, is_code)
+            batch.append((draft, item))
+            held += len(draft.text)
+            if held >= limit or len(batch) == BATCH_DRAFTS:
+                yield acquired, batch
+                batch, held = [], 0
+        if batch:
+            yield acquired, batch
 
 
-def _location(file: SourceFile, item: Item, count: int) -> str:
+def _draft(unit: Unit, location: str, item: Item, is_code: bool) -> Draft:
+    source = unit.source
+    if isinstance(item, Broken):
+        drop = Drop(item.reason, item.detail)
+        return Draft(location, item.text or "", NOTHING_SAID, is_code, source.language, 0.0, source.licence, drop=drop)
+    licence = item.facts.licence or source.licence
+    return Draft(location, item.text, item.facts, is_code, source.language, 0.0, licence)
+
+
+def _name(file: SourceFile) -> str:
+    return file.location.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _location(name: str, item: Item, count: int) -> str:
     """Unique in its source: a trouble of the file as a whole that follows good records gets a mark of its own."""
-    name = file.location.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     if item.number:
         return f"{name}#{item.number}"
     return name if count == 1 else f"{name}#end"
 
 
-def _row(unit: Unit, location: str, item: Item, is_code: bool) -> Row:
-    identity = hashlib.sha256(f"{unit.source.name}\0{location}".encode()).hexdigest()[:16]
-    row: Row = dict.fromkeys(ROWS.names)
-    row |= {"id": identity, "location": location, "language": unit.source.language}
+def _changed(file: SourceFile) -> str:
+    """When a local file was last changed, ISO 8601; empty where only an etag is known."""
+    if not file.stamp.isdigit():
+        return ""
+    return datetime.fromtimestamp(int(file.stamp) // 10**9, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _row(source: str, draft: Draft, item: Item, acquired: str) -> Row:
+    number = int(identity(source, draft.location), 16)
+    edits = json.dumps(draft.edits, sort_keys=True) if draft.edits else ""
+    acquired = draft.facts.acquired or acquired
     if isinstance(item, Broken):
-        return row | {
-            "reason": item.reason, "detail": item.detail, "num_bytes": item.num_bytes, "text": item.text
-        }  # fmt: skip
-    text = normalise(item.text)
-    try:
-        encoded = text.encode()
-    except UnicodeEncodeError as error:
-        where = f"line {item.number}: " if item.number else ""
-        cause = f"{where}lone surrogate at character {error.start + 1}"
-        return row | {"reason": "broken_record", "detail": cause, "num_bytes": len(text)}
-    row |= {"text": text, "num_bytes": len(encoded), "sha256": hashlib.sha256(encoded).hexdigest()}
-    drop = quality.judge(text, unit.curate.quality, is_code)
-    if drop is None and not is_code:
-        row["language"], drop = _identify(text, unit)
-    return row if drop is None else row | {"reason": drop.reason, "detail": drop.detail}
+        encoded = None if item.text is None else _utf8(draft.text)
+        return Row(number, draft, encoded, item.num_bytes, None, None, acquired, edits, True)
+    broken = draft.drop is not None and draft.drop.reason == NO_RECORD
+    encoded = None if broken else _utf8(draft.text) if draft.drop else draft.encoded
+    sha256 = None if encoded is None else hashlib.sha256(encoded).digest()
+    num_bytes = len(draft.text) if encoded is None else len(encoded)
+    return Row(number, draft, encoded, num_bytes, sha256, _raw(draft, item, sha256), acquired, edits, broken)
 
 
-def _identify(text: str, unit: Unit) -> tuple[str, Drop | None]:
-    """The language to record, and the drop when it is reliably another than the source's."""
-    declared = unit.source.language
-    found = language.detect(text)
-    if not found.confidence:
-        return declared, None
-    sure = found.confidence >= unit.curate.language.min_confidence
-    if sure and declared != language.UNDETERMINED and not language.same(found.code, declared):
-        return found.code, Drop("language", f"{found.code} {found.confidence:.2f}")
-    return (found.code if sure else declared), None
+def _raw(draft: Draft, item: Item, clean: bytes | None) -> bytes | None:
+    """SHA-256 of the record as it stood: what the reader took, or else of its text before any step."""
+    assert not isinstance(item, Broken)
+    if draft.facts.raw_sha256:
+        return bytes.fromhex(draft.facts.raw_sha256)
+    if clean is not None and draft.text == item.text:
+        return clean
+    return hashlib.sha256(item.text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _utf8(text: str) -> bytes:
+    """Of a text that was dropped before it was found to have no UTF-8, too."""
+    return text.encode("utf-8", "replace")
 
 
 def _write_part(stem: Path, rows: list[Row], dedup: Dedup) -> None:
-    rows.sort(key=lambda row: row["id"])
-    pq.write_table(
-        pa.Table.from_pylist(rows, ROWS), stem.with_suffix(".parquet"), row_group_size=ROW_GROUP, compression="lz4"
-    )
-    passed = [row for row in rows if row["reason"] is None]
+    rows.sort(key=attrgetter("id"))
+    parts.write(stem.with_suffix(".arrow"), rows)
+    passed = [row for row in rows if row.draft.drop is None]
     index = np.zeros(len(passed), INDEX)
     for place, row in enumerate(passed):
-        sha = row["sha256"]
-        index[place] = (int(row["id"], 16), int(sha[:16], 16), int(sha[16:32], 16), row["num_bytes"])
+        assert row.sha256 is not None
+        high, low = int.from_bytes(row.sha256[:8], "big"), int.from_bytes(row.sha256[8:16], "big")
+        index[place] = (row.id, high, low, row.num_bytes)
     width = dedup.num_bands * dedup.rows_per_band
-    signatures, num_shingles = minhash.signatures([row["text"].encode() for row in passed], width)
+    signatures, num_shingles = minhash.signatures([row.encoded or b"" for row in passed], width)
     keys = minhash.band_keys(signatures, dedup.num_bands)
     for name, array in (("index", index), ("signatures", signatures), ("keys", keys), ("shingles", num_shingles)):
         np.save(stem.with_suffix(f".{name}.npy"), array, allow_pickle=False)

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from orfevre import artifact, runner
+from orfevre.curate import steps
 from orfevre.curate.settle import settle
 from orfevre.curate.sift import sift
-from orfevre.curate.units import Unit, scratch_of, split_work
+from orfevre.curate.units import PREPARED, Unit, scratch_of, split_work
 from orfevre.curate.write import Task, write_source
 from orfevre.data import sources
 from orfevre.errors import InputError
@@ -30,6 +31,7 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     native.say_if_missing()
     scratch = scratch_of(out)
     units = split_work(recipe, [sources.resolve(recipe, source) for source in recipe.sources], scratch)
+    steps.prepare(recipe, scratch / PREPARED)
     _sift_all(recipe, units)
     tasks = _settle(recipe, units, scratch, out)
     counts = runner.run_all(write_source, tasks, recipe.runner, label="writing documents")
@@ -37,7 +39,7 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     artifact.write_text(out / "stats.json", json.dumps({"sources": stats}, indent=1, ensure_ascii=False) + "\n")
     shutil.rmtree(scratch.parent)
     for own in stats.values():
-        assert own["read"] == own["kept"] + sum(own["dropped"].values())
+        assert own["read"] == own["kept"] + sum(own["dropped"].values()) + sum(own["broken"].values())
     return _tally(stats)
 
 
@@ -55,7 +57,8 @@ def _settle(recipe: Recipe, units: Sequence[Unit], scratch: Path, out: Path) -> 
         path = scratch / f"{source.name}.fates.npy"
         np.save(path, fates[source.name], allow_pickle=False)
         parts = tuple(part for unit in units if unit.source.name == source.name for part in unit.parts())
-        tasks.append(Task(source, parts, path, out))
+        size = sum(unit.text_bytes() for unit in units if unit.source.name == source.name)
+        tasks.append(Task(source, parts, size, path, out))
     for task in tasks:
         if not (fates[task.source.name]["status"] == 0).any():
             _refuse_empty(task)
@@ -63,7 +66,8 @@ def _settle(recipe: Recipe, units: Sequence[Unit], scratch: Path, out: Path) -> 
 
 
 def _refuse_empty(task: Task) -> None:
-    dropped = write_source(task)["dropped"]
+    counts = write_source(task)
+    dropped = counts["dropped"] | counts["broken"]
     reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(dropped.items(), key=lambda item: -item[1]))
     name = f"sources.{task.source.name}"
     raise InputError(
@@ -85,4 +89,6 @@ def _of_files(source: Source, units: Sequence[Unit]) -> dict[str, Any]:
 
 def _tally(stats: Mapping[str, Mapping[str, Any]]) -> Tally:
     read, kept, size = (sum(own[key] for own in stats.values()) for key in ("read", "kept", "kept_bytes"))
-    return Tally(counts={"read": read, "kept": kept, "dropped": read - kept, "kept_bytes": size})
+    broken = sum(sum(own["broken"].values()) for own in stats.values())
+    counts = {"read": read, "kept": kept, "dropped": read - kept - broken, "broken": broken, "kept_bytes": size}
+    return Tally(counts=counts)

@@ -1,38 +1,27 @@
 """Units of work: files grouped by size, and the scratch folder where each unit leaves what it read.
 
-    out/.scratch/<code>/unit-000012/part-000000.parquet   rows ordered by id: what was read, and why it was dropped
-                                    part-000000.*.npy     index, band keys and signatures of the rows not dropped
-                                    counts.json        of the whole unit
+    out/.scratch/<code>/prepared/                         what steps need of the whole recipe (steps.py)
+                        unit-000012/part-000000.arrow     rows ordered by id: what was read, and why it was dropped
+                                    part-000000.*.npy     what deduplication needs of the rows not dropped
+                                    counts.json           of the whole unit
 
 A unit's folder is written aside and renamed: if it stands, it is whole. The code's digest is part of the path, so that
 another version of orfevre never builds on it.
 """
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from orfevre import ledger
 from orfevre.data.sources import SourceFile
 from orfevre.recipe import Curate, Recipe, Source
 
-ROWS = pa.schema(
-    [
-        ("id", pa.string()),
-        ("location", pa.string()),
-        ("text", pa.string()),
-        ("language", pa.string()),
-        ("num_bytes", pa.int64()),
-        ("sha256", pa.string()),
-        ("reason", pa.string()),
-        ("detail", pa.string()),
-    ]
-)
-"""A part's rows; `reason` is null for a document that has passed every rule so far."""
+PREPARED = "prepared"
 
 INDEX = np.dtype([("id", np.uint64), ("high", np.uint64), ("low", np.uint64), ("num_bytes", np.int64)])
 """What deduplication needs of a document beside its signature: its id, the first 128 bits of its text's SHA-256, its
@@ -47,6 +36,8 @@ class Unit:
     files: tuple[SourceFile, ...]
     curate: Curate
     folder: Path
+    prepared: Path
+    """What the steps' `prepare` left for all units."""
 
     @property
     def num_bytes(self) -> int:
@@ -57,8 +48,12 @@ class Unit:
         return self.folder.is_dir()
 
     def parts(self) -> list[Path]:
-        """The Parquet file of each part."""
-        return sorted(self.folder.glob("part-*.parquet"))
+        """The Arrow file of each part."""
+        return sorted(self.folder.glob("part-*.arrow"))
+
+    def text_bytes(self) -> int:
+        """UTF-8 bytes of all texts of a finished unit, dropped ones too."""
+        return int(json.loads((self.folder / "counts.json").read_text(encoding="utf-8"))["text_bytes"])
 
 
 def split_work(recipe: Recipe, files: Sequence[Sequence[SourceFile]], scratch: Path) -> list[Unit]:
@@ -66,7 +61,7 @@ def split_work(recipe: Recipe, files: Sequence[Sequence[SourceFile]], scratch: P
     units: list[Unit] = []
     for source, own in zip(recipe.sources, files, strict=True):
         for group in _grouped(own, recipe.curate.shard_bytes):
-            units.append(Unit(source, group, recipe.curate, scratch / f"unit-{len(units):06d}"))
+            units.append(Unit(source, group, recipe.curate, scratch / f"unit-{len(units):06d}", scratch / PREPARED))
     return units
 
 

@@ -1,24 +1,30 @@
-"""The last step: one source's documents and drops, ordered by id, range of ids after range of ids."""
+"""The last step: one source's documents and drops, ordered by id, range of ids after range of ids.
 
-from collections import Counter
+Ids are hashes, so equal ranges of ids hold about equal amounts of text: a source is as many ranges as it has
+RANGE_BYTES of text, whatever parts it was read in.
+"""
+
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from orfevre.curate import dedup
+from orfevre.curate import dedup, parts
+from orfevre.curate.counts import Counts
 from orfevre.data.documents import DOCUMENTS, DROPPED, TRAIN, VALIDATION, TableWriter
 from orfevre.recipe import Source
 
 RANGE_BYTES = 128 * 2**20
 """Text sorted in memory at once."""
+
+DROPPED_BEFORE = 255
+"""Status of a row that a step had dropped, or a reader found broken."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class Task:
 
     source: Source
     parts: tuple[Path, ...]
+    text_bytes: int
     fates: Path
     out: Path
     range_bytes: int = RANGE_BYTES
@@ -34,8 +41,8 @@ class Task:
 
 def write_source(task: Task) -> dict[str, Any]:
     """Write documents/<source>.parquet and dropped/<source>.parquet; return the source's counts."""
-    fates = np.load(task.fates)
-    count = _Count()
+    fates = np.load(task.fates, mmap_mode="r")
+    counts = Counts()
     name = f"{task.source.name}.parquet"
     with (
         TableWriter(task.out / "documents" / name, DOCUMENTS) as kept,
@@ -45,101 +52,84 @@ def write_source(task: Task) -> dict[str, Any]:
             own = _fates_of(rows, fates)
             stays = own["status"] == dedup.KEPT
             documents = _documents(rows.filter(pa.array(stays)), own[stays], task.source)
-            gone = _dropped(rows.filter(pa.array(~stays)), own[~stays], task.source)
+            left_out = rows.filter(pa.array(~stays))
+            gone = _dropped(left_out, own[~stays], task.source)
             kept.write(documents)
             dropped.write(gone)
-            count.add(documents, gone)
-    return count.table()
+            counts.add(documents, gone, left_out.column("broken"))
+    return counts.table()
 
 
 def _ranges(task: Task) -> Iterator[Any]:
     """All rows of the source in order of id, in tables of about range_bytes."""
-    parts = [str(part) for part in task.parts]
-    if not parts:
-        return
-    sizes = pa.concat_tables([pq.read_table(part, columns=["id", "num_bytes"]) for part in parts])
-    order = np.argsort(ids := _numbers(sizes.column("id")), kind="stable")
-    ends = np.cumsum(sizes.column("num_bytes").to_numpy()[order])
-    cuts = [sizes.column("id")[int(order[place])].as_py() for place in _cuts(ends, task.range_bytes)]
-    del ids
-    data = ds.dataset(parts, format="parquet")
-    for low, high in zip(["", *cuts], [*cuts, "g"], strict=True):  # "g" follows every hexadecimal digit
-        inside = (ds.field("id") >= low) & (ds.field("id") < high)
-        yield data.to_table(filter=inside, use_threads=False).sort_by("id").combine_chunks()
-
-
-def _cuts(ends: NDArray[np.int64], size: int) -> list[int]:
-    """Places where a new range begins."""
-    wanted = np.arange(size, int(ends[-1]) if len(ends) else 0, size)
-    return sorted(set(np.searchsorted(ends, wanted).tolist()) - {0, len(ends)})
-
-
-def _numbers(ids: Any) -> NDArray[np.uint64]:
-    return np.fromiter((int(text, 16) for text in ids.to_pylist()), np.uint64, len(ids))
+    num_ranges = max(1, -(-task.text_bytes // task.range_bytes))
+    bounds = [2**64 * place // num_ranges for place in range(num_ranges + 1)]
+    for low, high in pairwise(bounds):
+        batches = [batch for part in task.parts for batch in parts.read(part, low, high)]
+        if batches:
+            rows = pa.Table.from_batches(batches, parts.ROWS)
+            order = np.argsort(rows.column("id").to_numpy(), kind="stable")
+            yield rows.take(pa.array(order)).combine_chunks()
 
 
 def _fates_of(rows: Any, fates: NDArray[np.void]) -> NDArray[np.void]:
-    """The fate of every row; rows that a rule dropped have status 255."""
+    """The fate of every row."""
     own = np.zeros(len(rows), fates.dtype)
-    own["status"] = 255
+    own["status"] = DROPPED_BEFORE
     passed = np.asarray(rows.column("reason").is_null())
-    own[passed] = fates[np.searchsorted(fates["id"], _numbers(rows.column("id").filter(pa.array(passed))))]
+    ids = rows.column("id").to_numpy()[passed]
+    if len(ids):
+        begin, end = np.searchsorted(fates["id"], ids[[0, -1]]) + np.array([0, 1])
+        near = np.array(fates[begin:end])
+        own[passed] = near[np.searchsorted(near["id"], ids)]
     return own
 
 
 def _documents(rows: Any, own: NDArray[np.void], source: Source) -> Any:
-    columns = {name: rows.column(name) for name in ("id", "location", "text", "language", "num_bytes", "sha256")}
-    columns |= {
+    made = {
+        "id": _hexadecimal(rows.column("id").to_numpy()),
         "source": pa.repeat(source.name, len(rows)),
-        "licence": pa.repeat(source.licence, len(rows)),
+        "sha256": _digests(rows.column("sha256")),
+        "raw_sha256": _digests(rows.column("raw_sha256")),
         "group": _hexadecimal(own["group"]),
-        "split": pa.array(np.where(own["held_out"], VALIDATION, TRAIN).tolist(), pa.string()),
+        "split": pa.array(np.where(own["held_out"], VALIDATION, TRAIN), pa.string()),
     }
-    return pa.table(columns)
+    return _table(DOCUMENTS, made, rows)
 
 
 def _dropped(rows: Any, own: NDArray[np.void], source: Source) -> Any:
-    twin = _hexadecimal(own["twin"])
     names = {dedup.EXACT: "exact_duplicate", dedup.NEAR: "near_duplicate"}
     duplicate = pa.array([names.get(status) for status in own["status"].tolist()], pa.string())
-    columns = {name: rows.column(name) for name in ("id", "location", "num_bytes", "text")}
-    columns |= {
+    made = {
+        "id": _hexadecimal(rows.column("id").to_numpy()),
         "source": pa.repeat(source.name, len(rows)),
         "reason": pc.coalesce(rows.column("reason"), duplicate),
-        "detail": pc.if_else(pc.is_valid(duplicate), twin, rows.column("detail")),
+        "detail": pc.if_else(pc.is_valid(duplicate), _hexadecimal(own["twin"]), rows.column("detail")),
+        "raw_sha256": _digests(rows.column("raw_sha256")),
     }
-    return pa.table(columns)
+    return _table(DROPPED, made, rows)
+
+
+def _table(schema: Any, made: dict[str, Any], rows: Any) -> Any:
+    return pa.table({name: made[name] if name in made else rows.column(name) for name in schema.names}, schema)
 
 
 def _hexadecimal(numbers: NDArray[np.uint64]) -> Any:
-    return pa.array([f"{number:016x}" for number in numbers.tolist()], pa.string())
+    """16 digits each."""
+    return _hex_of(numbers.astype(">u8").tobytes(), 8)
 
 
-class _Count:
-    """Sums over the tables written, for stats.json."""
+def _digests(column: Any) -> Any:
+    """32 bytes as 64 hexadecimal digits; null stays null."""
+    known = column.drop_null()
+    digits = _hex_of(b"".join(known.to_pylist()), 32)
+    if len(known) == len(column):
+        return digits
+    return pc.replace_with_mask(pa.nulls(len(column), pa.string()), pc.is_valid(column).combine_chunks(), digits)
 
-    def __init__(self) -> None:
-        self._dropped: Counter[str] = Counter()
-        self._languages: Counter[str] = Counter()
-        self._documents: Counter[str] = Counter()
-        self._bytes: Counter[str] = Counter()
 
-    def add(self, documents: Any, dropped: Any) -> None:
-        self._dropped.update(dropped.column("reason").to_pylist())
-        self._languages.update(documents.column("language").to_pylist())
-        splits, sizes = documents.column("split").to_pylist(), documents.column("num_bytes").to_pylist()
-        self._documents.update(splits)
-        for side, size in zip(splits, sizes, strict=True):
-            self._bytes[side] += size
-
-    def table(self) -> dict[str, Any]:
-        kept = self._documents.total()
-        return {
-            "read": kept + self._dropped.total(),
-            "kept": kept,
-            "kept_bytes": self._bytes.total(),
-            "dropped": dict(sorted(self._dropped.items())),
-            TRAIN: {"documents": self._documents[TRAIN], "bytes": self._bytes[TRAIN]},
-            VALIDATION: {"documents": self._documents[VALIDATION], "bytes": self._bytes[VALIDATION]},
-            "languages": dict(sorted(self._languages.items())),
-        }
+def _hex_of(data: bytes, width: int) -> Any:
+    """Strings of 2 x width hexadecimal digits, without one Python object each."""
+    count = len(data) // width
+    offsets = np.arange(count + 1, dtype=np.int32) * (2 * width)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(data.hex().encode()))

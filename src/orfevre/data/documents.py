@@ -1,5 +1,6 @@
 """Documents at rest: the Parquet schemas of curate/, and how to read and write them."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,9 +18,17 @@ DOCUMENTS = pa.schema(
         ("location", pa.string()),
         ("text", pa.string()),
         ("language", pa.string()),
+        ("language_confidence", pa.float32()),
         ("licence", pa.string()),
+        ("url", pa.string()),
+        ("title", pa.string()),
+        ("date", pa.string()),
+        ("acquired", pa.string()),
         ("num_bytes", pa.int64()),
         ("sha256", pa.string()),
+        ("raw_sha256", pa.string()),
+        ("quality", pa.float32()),
+        ("edits", pa.string()),
         ("group", pa.string()),
         ("split", pa.string()),
     ]
@@ -31,13 +40,20 @@ DROPPED = pa.schema(
         ("id", pa.string()),
         ("source", pa.string()),
         ("location", pa.string()),
+        ("url", pa.string()),
         ("reason", pa.string()),
         ("detail", pa.string()),
         ("num_bytes", pa.int64()),
+        ("raw_sha256", pa.string()),
         ("text", pa.string()),
     ]
 )
 """Columns of dropped/<source>.parquet, ordered by id."""
+
+
+def identity(source: str, location: str) -> str:
+    """A document's id, 16 hex digits: the same in every run that reads the same place of the same source."""
+    return hashlib.sha256(f"{source}\0{location}".encode()).hexdigest()[:16]
 
 
 def path_of(curated: Path, source: str) -> Path:

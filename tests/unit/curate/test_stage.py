@@ -95,21 +95,25 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return pq.read_table(path).to_pylist()  # type: ignore[no-any-return]
 
 
+def gone(counts: dict[str, Any]) -> int:
+    return sum(counts["dropped"].values()) + sum(counts["broken"].values())
+
+
 def test_columns_reasons_and_conservation(messy: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     tally = stage.run(asked(messy), {}, out)
     stats = json.loads((out / "stats.json").read_text(encoding="utf-8"))["sources"]
-    assert stats["lines"]["dropped"] == {
-        "broken_record": 2, "exact_duplicate": 1, "near_duplicate": 1, "no_text": 1, "too_short": 1, "unreadable": 1
-    }  # fmt: skip
-    assert stats["code"]["dropped"] == {"long_line": 1, "undecodable": 1}
+    assert stats["lines"]["dropped"] == {"exact_duplicate": 1, "near_duplicate": 1, "no_text": 1, "too_short": 1}
+    assert stats["lines"]["broken"] == {"broken_record": 2, "unreadable": 1}
+    assert (stats["code"]["dropped"], stats["code"]["broken"]) == ({"long_line": 1}, {"undecodable": 1})
     assert stats["files"]["dropped"] == {"exact_duplicate": 1, "language": 1}
     for name, counts in stats.items():
         documents, dropped = rows(path_of(out, name)), rows(out / "dropped" / f"{name}.parquet")
         assert pq.read_schema(path_of(out, name)).equals(DOCUMENTS)
         assert pq.read_schema(out / "dropped" / f"{name}.parquet").equals(DROPPED)
-        assert counts["read"] == counts["kept"] + sum(counts["dropped"].values()) == len(documents) + len(dropped)
+        assert counts["read"] == counts["kept"] + gone(counts) == len(documents) + len(dropped)
+        assert counts["licences"] == {asked(messy).source(name).licence: counts["kept"]}
         for table in (documents, dropped):
             ids = [row["id"] for row in table]
             assert ids == sorted(set(ids)) and all(row["location"].startswith("{data}/") for row in table)
@@ -225,7 +229,7 @@ def test_development_data_is_conserved(data: Path, tmp_path: Path) -> None:
     stats = json.loads((out / "stats.json").read_text(encoding="utf-8"))["sources"]
     assert [stats[f"s{place}"]["read"] for place in range(3)] == [1200, 1000, 592]
     dropped = stats["s0"]["dropped"]
-    assert dropped["broken_record"] == 143 + 18  # of the 21 ways, 9 unreadable ones and lone surrogates
+    assert stats["s0"]["broken"]["broken_record"] == 143 + 18  # of the 21 ways, 9 unreadable ones and lone surrogates
     assert dropped["no_text"] == 16
     assert dropped["exact_duplicate"] == 19  # 21 records are copies, two of them of texts that are too short
     shutil.rmtree(out)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from orfevre import ledger
 from orfevre.errors import WorkFolderError
 from orfevre.report.build import SECTIONS, write
 from orfevre.report.facts import gather
@@ -180,6 +181,7 @@ def test_an_artefact_of_another_version_is_an_error_for_people(run: Path, tmp_pa
     folder = tmp_path / run.name
     (folder / "curate").mkdir(parents=True)
     manifest = (run / "curate" / "manifest.json").read_text(encoding="utf-8")
-    (folder / "curate" / "manifest.json").write_text(manifest.replace('"format": 1', '"format": 99'), encoding="utf-8")
+    other = manifest.replace(f'"format": {ledger.FORMAT}', '"format": 99')
+    (folder / "curate" / "manifest.json").write_text(other, encoding="utf-8")
     with pytest.raises(WorkFolderError, match="format 99"):
         write(folder)

@@ -25,7 +25,7 @@ def test_what_a_small_source_leaves_goes_to_the_others() -> None:
 
 
 def write(curated: Path, name: str, rows: list[tuple[str, str]]) -> None:
-    columns: dict = {field.name: [""] * len(rows) for field in documents.DOCUMENTS}
+    columns: dict = {field.name: pa.nulls(len(rows), field.type) for field in documents.DOCUMENTS}
     columns |= {
         "id": [f"{number:016x}" for number in range(len(rows))],
         "text": [text for text, _ in rows],

@@ -22,7 +22,7 @@ def make_documents(name: str, count: int) -> list[dict[str, Any]]:
     for number in range(count):
         text = " ".join(rng.choices(WORDS, k=rng.randrange(5, 60)))
         rows.append(
-            dict.fromkeys(documents.DOCUMENTS.names, "")
+            dict.fromkeys(documents.DOCUMENTS.names)
             | {
                 "id": f"{number:016x}",
                 "source": name,
