@@ -22,13 +22,14 @@
 #define MAX_WIDTH 32
 #define BLOCK 2048 /* words looked at together: with their hashes 32 KiB, stays in the L1 or L2 cache */
 
+/* A gram is looked for by its head, its first `head_width` words: a blocked Bloom filter (two bits of one word), then
+ * the sorted heads, then the grams of each length. */
 typedef struct {
-    const uint64_t *gram; /* sorted, no two equal */
-    int64_t num_grams;
-    const uint64_t *bits; /* bit (hash >> shift) is set for each gram of `width` words */
-    const uint64_t *anchor_bits; /* the same for the first length[0] words of the shorter ones */
-    const int32_t *length; /* of shorter grams, rising; none where num_lengths is 0 */
-    int32_t shift, anchor_shift, width, num_lengths;
+    const uint64_t *gram, *head; /* sorted, no two equal */
+    int64_t num_grams, num_heads;
+    const uint64_t *filter; /* word (hash >> shift), bits (hash & 63) and (hash >> 6 & 63) */
+    const int32_t *length; /* of grams, in words, rising; the last at most MAX_WIDTH */
+    int32_t shift, head_width, num_lengths;
 } orfevre_overlap_index;
 
 typedef struct {
@@ -91,17 +92,16 @@ static int64_t fill_words(const uint8_t **from, const uint8_t *end, const uint64
             uint64_t entry;
             int length = 1;
             if (*at < 0x80) {
-                entry = fold[*at];
+                uint64_t letter; /* ASCII folds to one unit or none */
+                for (; at < end && *at < 0x80 && (letter = fold[*at] & 0xFFFF); at++, open = 1)
+                    hash = hash * WORD_BASE + letter;
+                if (at == end || *at >= 0x80) continue;
                 at++;
-                if (entry) {
-                    hash = hash * WORD_BASE + (entry & 0xFFFF);
-                    open = 1;
-                    continue;
-                }
-            } else {
-                entry = entry_of(decode(at, end, &length), fold);
-                at += length;
+                if (open) break;
+                continue;
             }
+            entry = entry_of(decode(at, end, &length), fold);
+            at += length;
             if (entry & SKIP) continue;
             if (!entry) {
                 if (open) break;
@@ -122,30 +122,39 @@ static int64_t fill_words(const uint8_t **from, const uint8_t *end, const uint64
     return count;
 }
 
-static inline uint64_t gram_of(const uint64_t *word, int32_t length)
+static inline int may_hold(const orfevre_overlap_index *index, uint64_t hash)
 {
-    uint64_t h = 0;
-    for (int32_t i = 0; i < length; i++) h = h * GRAM_BASE + word[i];
-    return mix(h ^ (uint64_t)length * LENGTH_SALT);
+    uint64_t bits = index->filter[hash >> index->shift];
+    return (int)(bits >> (hash & 63) & bits >> (hash >> 6 & 63) & 1);
 }
 
-static inline int is_set(const uint64_t *bits, uint64_t place) { return (int)(bits[place >> 6] >> (place & 63) & 1); }
-
-static void look_up(const orfevre_overlap_index *index, uint64_t hash, hits *found)
+/* Place of `hash` among sorted hashes, -1 where it is not. */
+static int64_t place_of(const uint64_t *sorted, int64_t length, uint64_t hash)
 {
-    const uint64_t *base = index->gram;
-    int64_t length = index->num_grams;
+    const uint64_t *base = sorted;
     while (length > 1) {
         int64_t half = length >> 1;
         base += base[half] <= hash ? half : 0;
         length -= half;
     }
-    if (length < 1 || *base != hash) return;
-    if (found->count < found->capacity) {
-        found->document[found->count] = found->current;
-        found->gram[found->count] = base - index->gram;
+    return length == 1 && *base == hash ? base - sorted : -1;
+}
+
+/* Every gram of the index that starts at `word`, of which `left` words remain. */
+static void look_up(const orfevre_overlap_index *index, const uint64_t *word, int64_t left, hits *found)
+{
+    uint64_t h = 0;
+    int32_t read = 0;
+    for (int32_t l = 0; l < index->num_lengths && index->length[l] <= left; l++) {
+        while (read < index->length[l]) h = h * GRAM_BASE + word[read++];
+        int64_t place = place_of(index->gram, index->num_grams, mix(h ^ (uint64_t)read * LENGTH_SALT));
+        if (place < 0) continue;
+        if (found->count < found->capacity) {
+            found->document[found->count] = found->current;
+            found->gram[found->count] = place;
+        }
+        found->count++;
     }
-    found->count++;
 }
 
 /* hash[p] of the `length` words from p on, for p below `starts`; the words must be there. */
@@ -166,17 +175,11 @@ static void roll(const uint64_t *word, int64_t starts, int32_t length, uint64_t 
 static void scan(const orfevre_overlap_index *index, const uint64_t *word, int64_t count, int64_t starts, hits *found)
 {
     uint64_t hash[BLOCK + MAX_WIDTH];
-    int64_t whole = count - index->width + 1 < starts ? count - index->width + 1 : starts;
-    roll(word, whole, index->width, hash);
+    int64_t whole = count - index->head_width + 1 < starts ? count - index->head_width + 1 : starts;
+    roll(word, whole, index->head_width, hash);
     for (int64_t p = 0; p < whole; p++)
-        if (is_set(index->bits, hash[p] >> index->shift)) look_up(index, hash[p], found);
-    if (!index->num_lengths) return;
-    whole = count - index->length[0] + 1 < starts ? count - index->length[0] + 1 : starts;
-    roll(word, whole, index->length[0], hash);
-    for (int64_t p = 0; p < whole; p++)
-        if (is_set(index->anchor_bits, hash[p] >> index->anchor_shift))
-            for (int32_t l = 0; l < index->num_lengths; l++)
-                if (p + index->length[l] <= count) look_up(index, gram_of(word + p, index->length[l]), found);
+        if (may_hold(index, hash[p]) && place_of(index->head, index->num_heads, hash[p]) >= 0)
+            look_up(index, word + p, count - p, found);
 }
 
 /* Occurrences of the index's grams, document by document: `hit_document` and `hit_gram` int64 [capacity].
@@ -186,7 +189,7 @@ int64_t orfevre_overlap(const uint8_t *text, const int64_t *offset, int64_t num_
 {
     uint64_t word[BLOCK + MAX_WIDTH];
     hits found = {.document = hit_document, .gram = hit_gram, .capacity = capacity, .count = 0, .current = 0};
-    const int64_t tail = index->width - 1;
+    const int64_t tail = index->num_lengths ? index->length[index->num_lengths - 1] - 1 : 0;
     for (int64_t d = 0; d < num_documents; d++) {
         const uint8_t *at = text + offset[d], *end = text + offset[d + 1];
         int64_t held = 0;

@@ -13,8 +13,8 @@ from orfevre.kernels import folding, native, overlap_numpy
 Hashes = NDArray[np.uint64]
 Ints = NDArray[np.int64]
 
-BITS_PER_GRAM = 32
-"""Of the bitmap asked before the sorted hashes: about one lookup in 32 is in vain."""
+BITS_PER_HEAD = 16
+"""Of the filter asked before the sorted heads; two of them are set, so that about one lookup in 50 is in vain."""
 
 MAX_BITS = 2**30
 """128 MiB, whatever the number of grams."""
@@ -25,12 +25,17 @@ class _Index(ctypes.Structure):
 
     _fields_ = [
         ("gram", ctypes.c_void_p),
+        ("head", ctypes.c_void_p),
         ("num_grams", ctypes.c_int64),
-        ("bits", ctypes.c_void_p),
-        ("anchor_bits", ctypes.c_void_p),
+        ("num_heads", ctypes.c_int64),
+        ("filter", ctypes.c_void_p),
         ("length", ctypes.c_void_p),
-        *((name, ctypes.c_int32) for name in ("shift", "anchor_shift", "width", "num_lengths")),
+        *((name, ctypes.c_int32) for name in ("shift", "head_width", "num_lengths")),
     ]
+
+
+MAX_WIDTH = 32
+"""Words of the longest gram (overlap.c)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,40 +43,41 @@ class Index:
     """n-grams to look for."""
 
     grams: Hashes
-    """uint64 `[num_grams]`, sorted, no two equal: of `width` words, and of each of `lengths` words."""
+    """uint64 `[num_grams]`, sorted, no two equal: of as many words as one of `lengths` says."""
 
-    anchors: Hashes
-    """uint64: of the first lengths[0] words of each gram that is shorter than `width`."""
+    heads: Hashes
+    """uint64 `[num_heads]`, sorted, no two equal: of the first `head_width` words of each."""
 
-    width: int
     lengths: tuple[int, ...]
-    """Fewer words than `width`, rising."""
+    """Words of a gram, rising from at least `head_width` to at most MAX_WIDTH."""
 
-    bits: Hashes
-    anchor_bits: Hashes
-
-
-def index(grams: Hashes, anchors: Hashes, width: int, lengths: Sequence[int]) -> Index:
-    """Sorts the hashes and adds bitmaps. Raises AssertionError for lengths that do not rise below `width`."""
-    assert 1 <= width <= 32 and list(lengths) == sorted(set(lengths)) and all(1 <= each < width for each in lengths)
-    unique = np.unique(grams.astype(np.uint64))
-    anchors = np.unique(anchors.astype(np.uint64))
-    return Index(unique, anchors, width, tuple(lengths), bitmap(unique), bitmap(anchors))
+    head_width: int
+    filter: Hashes
+    """Of the heads, uint64, a power of two of them."""
 
 
-def bitmap(hashes: Hashes) -> Hashes:
-    """uint64 words with the bit (hash >> shift) of every hash set; a power of two of at least 64 bits."""
-    num_bits = 64
-    while num_bits < min(BITS_PER_GRAM * len(hashes), MAX_BITS):
+def index(grams: Hashes, heads: Hashes, lengths: Sequence[int], head_width: int) -> Index:
+    """Sorts the hashes and adds the filter. Raises AssertionError for lengths that do not fit the head."""
+    assert list(lengths) == sorted(set(lengths)) and all(1 <= head_width <= each <= MAX_WIDTH for each in lengths)
+    grams, heads = np.unique(grams.astype(np.uint64)), np.unique(heads.astype(np.uint64))
+    return Index(grams, heads, tuple(lengths), head_width, _filter(heads))
+
+
+def _filter(hashes: Hashes) -> Hashes:
+    """A blocked Bloom filter: in word (hash >> shift) the bits (hash & 63) and (hash >> 6 & 63)."""
+    num_bits = 128
+    while num_bits < min(BITS_PER_HEAD * len(hashes), MAX_BITS):
         num_bits *= 2
-    bits = np.zeros(num_bits // 64, np.uint64)
-    places = hashes >> np.uint64(shift_of(bits))
-    np.bitwise_or.at(bits, (places >> np.uint64(6)).astype(np.int64), np.uint64(1) << (places & np.uint64(63)))
-    return bits
+    words = np.zeros(num_bits // 64, np.uint64)
+    low, one = np.uint64(63), np.uint64(1)
+    places = (hashes >> np.uint64(_shift_of(words))).astype(np.int64)
+    np.bitwise_or.at(words, places, one << (hashes & low) | one << (hashes >> np.uint64(6) & low))
+    return words
 
 
-def shift_of(bits: Hashes) -> int:
-    return 64 - (64 * len(bits)).bit_length() + 1
+def _shift_of(words: Hashes) -> int:
+    """What is left of a 64-bit hash after this shift is a place among the filter's words."""
+    return 65 - len(words).bit_length()
 
 
 def word_hashes(texts: Sequence[bytes]) -> tuple[Hashes, Ints]:
@@ -92,13 +98,13 @@ def find(texts: Sequence[bytes], looked_for: Index) -> tuple[Ints, Ints]:
     """Every occurrence: number of the text and place in `looked_for.grams`, int64 `[num_hits]` each, texts rising."""
     kernel = _library()
     if kernel is None:
-        return overlap_numpy.overlap(texts, looked_for.grams, looked_for.width, looked_for.lengths)
+        return overlap_numpy.overlap(texts, looked_for.grams, looked_for.lengths)
     joined, offsets = _joined(texts)
     lengths = np.array(looked_for.lengths, np.int32)
     table = _Index(
-        looked_for.grams.ctypes.data, len(looked_for.grams), looked_for.bits.ctypes.data,
-        looked_for.anchor_bits.ctypes.data, lengths.ctypes.data, shift_of(looked_for.bits),
-        shift_of(looked_for.anchor_bits), looked_for.width, len(lengths),
+        looked_for.grams.ctypes.data, looked_for.heads.ctypes.data, len(looked_for.grams), len(looked_for.heads),
+        looked_for.filter.ctypes.data, lengths.ctypes.data, _shift_of(looked_for.filter), looked_for.head_width,
+        len(lengths),
     )  # fmt: skip
     room = 65_536
     while True:

@@ -55,12 +55,12 @@ def gram_hashes(words: Hashes, length: int) -> Hashes:
     return mix(total ^ np.uint64(length * LENGTH_SALT & 0xFFFFFFFFFFFFFFFF))
 
 
-def overlap(texts: Sequence[bytes], grams: Hashes, width: int, lengths: Sequence[int]) -> tuple[Ints, Ints]:
+def overlap(texts: Sequence[bytes], grams: Hashes, lengths: Sequence[int]) -> tuple[Ints, Ints]:
     """See `overlap.find`."""
     documents, found = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for number, text in enumerate(texts):
         words = word_hashes(text)
-        for length in (width, *lengths):
+        for length in lengths:
             hashes = gram_hashes(words, length)
             places = np.searchsorted(grams, hashes)
             hits = places[(places < len(grams)) & (grams[np.minimum(places, len(grams) - 1)] == hashes)]
