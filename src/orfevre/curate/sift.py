@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,15 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from orfevre.curate import language, parts, steps
+from orfevre.curate import language, parts, signs, steps
 from orfevre.curate.draft import Draft, Drop
 from orfevre.curate.parts import Row
-from orfevre.curate.units import INDEX, Unit
+from orfevre.curate.units import Unit
 from orfevre.data.documents import identity
 from orfevre.data.readers.reader import read
 from orfevre.data.readers.record import NOTHING_SAID, Broken, Item
 from orfevre.data.sources import SourceFile
-from orfevre.kernels import minhash
 from orfevre.recipe import Dedup
 
 BATCH_CHARS = 4 * 2**20
@@ -36,7 +36,7 @@ Read = tuple[Draft, Item]
 
 def sift(unit: Unit) -> None:
     """Read a unit's files and leave its folder complete, in parts of about shard_bytes of text."""
-    aside = unit.folder.with_name(unit.folder.name + ".aside")
+    aside = unit.folder.with_name(f"{unit.folder.name}.{os.getpid()}.aside")  # a cluster may try a task twice at once
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     rows: list[Row] = []
@@ -142,13 +142,8 @@ def _write_part(stem: Path, rows: list[Row], dedup: Dedup) -> None:
     rows.sort(key=attrgetter("id"))
     parts.write(stem.with_suffix(".arrow"), rows)
     passed = [row for row in rows if row.draft.drop is None]
-    index = np.zeros(len(passed), INDEX)
+    index = np.zeros(len(passed), signs.INDEX)
     for place, row in enumerate(passed):
         assert row.sha256 is not None
-        high, low = int.from_bytes(row.sha256[:8], "big"), int.from_bytes(row.sha256[8:16], "big")
-        index[place] = (row.id, high, low, row.num_bytes)
-    width = dedup.num_bands * dedup.rows_per_band
-    signatures, num_shingles = minhash.signatures([row.encoded or b"" for row in passed], width)
-    keys = minhash.band_keys(signatures, dedup.num_bands)
-    for name, array in (("index", index), ("signatures", signatures), ("keys", keys), ("shingles", num_shingles)):
-        np.save(stem.with_suffix(f".{name}.npy"), array, allow_pickle=False)
+        index[place] = signs.entry(row.id, row.sha256, row.num_bytes, row.draft.quality)
+    signs.write(stem, index, [row.encoded or b"" for row in passed], dedup)

@@ -23,10 +23,10 @@ INDEX = np.dtype(
 """A document's id, the first 128 bits of its text's SHA-256, its length, and the classifier's score (-1 without)."""
 
 
-def entry(identity: str, sha256: str, num_bytes: int, quality: float | None) -> tuple[int, int, int, int, float]:
-    """A row of INDEX, from hexadecimal id and digest."""
+def entry(number: int, sha256: bytes, num_bytes: int, quality: float | None) -> tuple[int, int, int, int, float]:
+    """A row of INDEX, from a document's id as a number and the digest of its text."""
     score = -1.0 if quality is None else quality
-    return int(identity, 16), int(sha256[:16], 16), int(sha256[16:32], 16), num_bytes, score
+    return number, int.from_bytes(sha256[:8], "big"), int.from_bytes(sha256[8:16], "big"), num_bytes, score
 
 
 def write(stem: Path, index: NDArray[np.void], texts: Sequence[bytes], rules: Dedup) -> None:

@@ -1,7 +1,8 @@
 """From raw sources to documents: read, normalise, judge, deduplicate, split.
 
 Reads    the files that recipe.sources names.
-Writes   documents/<source>.parquet, dropped/<source>.parquet with the reason of every drop, stats.json.
+Writes   documents/<source>.parquet, dropped/<source>.parquet with the reason of every drop, stats.json, and, where
+         the recipe has tasks, contamination.json.
 Resumes  at units of about curate.shard_bytes of input: finished ones stay in a hidden scratch folder until the end.
 """
 
@@ -11,10 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from orfevre import artifact, runner
-from orfevre.curate import steps
+from orfevre.curate import contamination, steps
 from orfevre.curate.settle import settle
 from orfevre.curate.sift import sift
 from orfevre.curate.units import PREPARED, Unit, scratch_of, split_work
@@ -35,6 +34,7 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     _sift_all(recipe, units)
     tasks = _settle(recipe, units, scratch, out)
     counts = runner.run_all(write_source, tasks, recipe.runner, label="writing documents")
+    contamination.survey(recipe, scratch / PREPARED, out)
     stats = {source.name: _of_files(source, units) | own for source, own in zip(recipe.sources, counts, strict=True)}
     artifact.write_text(out / "stats.json", json.dumps({"sources": stats}, indent=1, ensure_ascii=False) + "\n")
     shutil.rmtree(scratch.parent)
@@ -51,16 +51,14 @@ def _sift_all(recipe: Recipe, units: Sequence[Unit]) -> None:
 
 def _settle(recipe: Recipe, units: Sequence[Unit], scratch: Path, out: Path) -> list[Task]:
     """Decide over all sources, leave each source's fates in scratch, and refuse a source that came out empty."""
-    fates = settle(recipe, units)
+    settled = settle(recipe, units, scratch / "dedup")
     tasks = []
     for source in recipe.sources:
-        path = scratch / f"{source.name}.fates.npy"
-        np.save(path, fates[source.name], allow_pickle=False)
         parts = tuple(part for unit in units if unit.source.name == source.name for part in unit.parts())
         size = sum(unit.text_bytes() for unit in units if unit.source.name == source.name)
-        tasks.append(Task(source, parts, size, path, out))
+        tasks.append(Task(source, parts, size, settled.fates[source.name], settled.split, out))
     for task in tasks:
-        if not (fates[task.source.name]["status"] == 0).any():
+        if not settled.kept[task.source.name]:
             _refuse_empty(task)
     return tasks
 

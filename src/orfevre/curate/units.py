@@ -15,17 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from orfevre import ledger
 from orfevre.data.sources import SourceFile
 from orfevre.recipe import Curate, Recipe, Source
 
 PREPARED = "prepared"
-
-INDEX = np.dtype([("id", np.uint64), ("high", np.uint64), ("low", np.uint64), ("num_bytes", np.int64)])
-"""What deduplication needs of a document beside its signature: its id, the first 128 bits of its text's SHA-256, its
-length."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from orfevre.curate import dedup, parts
+from orfevre.curate import parts
+from orfevre.curate.choose import EXACT, KEPT, NEAR
 from orfevre.curate.counts import Counts
+from orfevre.curate.settle import look_up
+from orfevre.curate.split import Split
 from orfevre.data.documents import DOCUMENTS, DROPPED, TRAIN, VALIDATION, TableWriter
 from orfevre.recipe import Source
 
@@ -29,12 +32,13 @@ DROPPED_BEFORE = 255
 
 @dataclass(frozen=True)
 class Task:
-    """What one source's files are written from; its FATE array lies in `fates`."""
+    """What one source's files are written from; fates of its own (settle.FATE) lie in `fates`."""
 
     source: Source
     parts: tuple[Path, ...]
     text_bytes: int
     fates: Path
+    split: Split
     out: Path
     range_bytes: int = RANGE_BYTES
 
@@ -50,8 +54,8 @@ def write_source(task: Task) -> dict[str, Any]:
     ):
         for rows in _ranges(task):
             own = _fates_of(rows, fates)
-            stays = own["status"] == dedup.KEPT
-            documents = _documents(rows.filter(pa.array(stays)), own[stays], task.source)
+            stays = own["status"] == KEPT
+            documents = _documents(rows.filter(pa.array(stays)), own[stays], task)
             left_out = rows.filter(pa.array(~stays))
             gone = _dropped(left_out, own[~stays], task.source)
             kept.write(documents)
@@ -78,27 +82,24 @@ def _fates_of(rows: Any, fates: NDArray[np.void]) -> NDArray[np.void]:
     own["status"] = DROPPED_BEFORE
     passed = np.asarray(rows.column("reason").is_null())
     ids = rows.column("id").to_numpy()[passed]
-    if len(ids):
-        begin, end = np.searchsorted(fates["id"], ids[[0, -1]]) + np.array([0, 1])
-        near = np.array(fates[begin:end])
-        own[passed] = near[np.searchsorted(near["id"], ids)]
+    own[passed] = look_up(fates, ids)
     return own
 
 
-def _documents(rows: Any, own: NDArray[np.void], source: Source) -> Any:
+def _documents(rows: Any, own: NDArray[np.void], task: Task) -> Any:
     made = {
         "id": _hexadecimal(rows.column("id").to_numpy()),
-        "source": pa.repeat(source.name, len(rows)),
+        "source": pa.repeat(task.source.name, len(rows)),
         "sha256": _digests(rows.column("sha256")),
         "raw_sha256": _digests(rows.column("raw_sha256")),
         "group": _hexadecimal(own["group"]),
-        "split": pa.array(np.where(own["held_out"], VALIDATION, TRAIN), pa.string()),
+        "split": pa.array(np.where(task.split.held_out(own["group"]), VALIDATION, TRAIN), pa.string()),
     }
     return _table(DOCUMENTS, made, rows)
 
 
 def _dropped(rows: Any, own: NDArray[np.void], source: Source) -> Any:
-    names = {dedup.EXACT: "exact_duplicate", dedup.NEAR: "near_duplicate"}
+    names = {EXACT: "exact_duplicate", NEAR: "near_duplicate"}
     duplicate = pa.array([names.get(status) for status in own["status"].tolist()], pa.string())
     made = {
         "id": _hexadecimal(rows.column("id").to_numpy()),

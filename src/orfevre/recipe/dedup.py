@@ -1,24 +1,31 @@
 """Sections of [curate] that look for what is there twice: documents, and lines of boilerplate."""
 
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from .base import Count, Fraction, Section
 
 
 class Dedup(Section):
     jaccard: Fraction = 0.8
-    """Documents whose estimated Jaccard similarity of word 5-shingles reaches this are near-duplicates."""
+    """Documents whose Jaccard similarity of word 5-shingles reaches this are near-duplicates: all but one go."""
 
     group_jaccard: Fraction = 0.5
     """Documents this similar are kept, but fall on the same side of the train/validation split."""
 
-    num_bands: Count = 32
-    """LSH bands. Candidates share one whole band; more bands find looser pairs."""
+    num_bands: Count = 20
+    """LSH bands. Documents that share one whole band are compared; more bands find looser pairs."""
 
     rows_per_band: Count = 4
-    """MinHash values in a band; bands x rows is the signature length."""
+    """MinHash values in a band; bands x rows is the signature length. Multiples of 16 are the fastest."""
+
+    keep: tuple[Literal["source", "quality", "length"], ...] = ("source", "quality", "length")
+    """Which of several near-duplicates stays: criteria in the order they are asked, the lowest id in the end. `source`
+    is the source of highest priority, `quality` the classifier's highest score, `length` the longest text in bytes."""
+
+    priority: tuple[str, ...] = ()
+    """Names of sources, the one to keep documents of first. Those that are not named follow in the recipe's order."""
 
     @model_validator(mode="after")
     def _group_is_looser(self) -> Self:
@@ -26,6 +33,18 @@ class Dedup(Section):
             raise ValueError(f"group_jaccard {self.group_jaccard} must not exceed jaccard {self.jaccard}")
         return self
 
+    @model_validator(mode="after")
+    def _nothing_twice(self) -> Self:
+        for field in ("keep", "priority"):
+            named = getattr(self, field)
+            if twice := [name for name in named if named.count(name) > 1]:
+                raise ValueError(f"{field} names {twice[0]!r} twice; leave one of them")
+        return self
+
 
 class Boilerplate(Section):
-    pass
+    min_documents: int = Field(default=0, ge=0)
+    """A line that this many documents of a source hold is boilerplate, and is taken out of all of them; 0: none is."""
+
+    min_chars: Count = 20
+    """Shorter lines (without the space around them) are never boilerplate: they are common by chance."""
