@@ -106,4 +106,4 @@ def _grouped(sizes: Sequence[int], num_bands: int) -> tuple[tuple[int, int], ...
             groups.append((first, part))
             first, held = part, 0
         held += size
-    return (*groups, (first, len(sizes))) if sizes else ()
+    return (*groups, (first, len(sizes)))
