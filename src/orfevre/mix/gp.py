@@ -32,6 +32,13 @@ PRIORS = {"signal": (0.0, 1.0), "noise": (-2.5, 1.0)}
 STARTS = ((0.0, -2.5), (-1.0, -1.5), (0.7, -3.5))
 """Where the likelihood is climbed from: added to the log lengths, log noise."""
 
+MAX_CLIMBED = 160
+"""Runs the hyper-parameters are found from, by one climb; with more, a seeded draw of them. All runs condition the
+process. At 410 runs this ranks as well as all of them and takes a fourteenth of the time."""
+
+OUTLIER = 3.0
+"""Noise deviations at which a run's own noise has doubled in variance (a Student likelihood, iterated)."""
+
 
 @dataclass(frozen=True)
 class Process:
@@ -43,6 +50,8 @@ class Process:
     theta: Array
     centre: float
     scale: float
+    y: Array
+    """Standardised observations, [n]."""
     lower: Array
     """Cholesky factor of the kernel matrix with noise, [n, n]."""
     alpha: Array
@@ -78,30 +87,22 @@ class Process:
         known = solve_triangular(self.lower, kernel(self.theta, self.x, x), lower=True)
         return self.scale**2 * (kernel(self.theta, x, x) - known.T @ known)
 
-    def leave_out(self, groups: Sequence[Sequence[int]]) -> tuple[Array, Array]:
-        """Mean and variance [n] of every run as told by the runs outside its group, noise included.
 
-        Closed form with the hyper-parameters kept (Rasmussen and Williams, eq. 5.12, for blocks). `groups` partition
-        the runs: repeats of one mixture belong together, or each would give the other away.
-        """
-        inverse = cho_solve((self.lower, True), np.eye(len(self.x)))
-        y = kernel_matrix(self.theta, self.x) @ self.alpha
-        mean, variance = np.empty(len(y)), np.empty(len(y))
-        for group in groups:
-            rows = np.asarray(group)
-            block = np.linalg.inv(inverse[np.ix_(rows, rows)])
-            mean[rows] = y[rows] - block @ self.alpha[rows]
-            variance[rows] = np.diag(block)
-        return self.centre + self.scale * mean, self.scale**2 * variance
-
-
-def fit(x: Array, observed: Array, starts: int = len(STARTS)) -> Process:
+def fit(x: Array, observed: Array, starts: Sequence[tuple[float, float]] = STARTS) -> Process:
     """The process whose hyper-parameters are likeliest after seeing `observed` [n] at `x` [n, D]."""
     centre, scale = float(np.mean(observed)), float(np.std(observed)) or 1.0
-    y = (observed - centre) / scale
+    if len(x) <= MAX_CLIMBED:
+        theta = _likeliest(x, (observed - centre) / scale, starts)
+    else:
+        rows = np.random.default_rng(len(x)).permutation(len(x))[:MAX_CLIMBED]
+        theta = _likeliest(x[rows], (observed[rows] - centre) / scale, STARTS[:1])
+    return condition(x, observed, theta, centre, scale)
+
+
+def _likeliest(x: Array, y: Array, starts: Sequence[tuple[float, float]]) -> Array:
     squares = (x[:, None, :] - x[None, :, :]) ** 2
     best, least = None, np.inf
-    for lengths, noise in STARTS[:starts]:
+    for lengths, noise in starts:
         first = _prior_means(x.shape[1])
         first[: x.shape[1]] += lengths
         first[-1] = noise
@@ -113,14 +114,22 @@ def fit(x: Array, observed: Array, starts: int = len(STARTS)) -> Process:
             best, least = found.x, float(found.fun)
     if best is None:
         raise ValueError("the likelihood is nowhere finite; are the observations?")
-    return condition(x, observed, best, centre, scale)
+    return np.asarray(best)
 
 
 def condition(x: Array, observed: Array, theta: Array, centre: float, scale: float) -> Process:
-    """The process with these hyper-parameters after seeing `observed` [n] at `x` [n, D]."""
-    lower = cholesky(kernel_matrix(theta, x), lower=True)
-    alpha = cho_solve((lower, True), (observed - centre) / scale)
-    return Process(x, theta, centre, scale, lower, alpha)
+    """The process with these hyper-parameters after seeing `observed` [n] at `x` [n, D], outliers weighed down.
+
+    A run whose residual is large for the noise gets more noise of its own: t-likelihood by iterated reweighting.
+    """
+    y, near, noise = (observed - centre) / scale, kernel(theta, x, x), np.exp(2.0 * theta[-1])
+    factor = np.ones(len(y))
+    for _ in range(4):
+        matrix = near + np.diag(noise * factor + JITTER)
+        lower = cholesky(matrix, lower=True)
+        alpha = cho_solve((lower, True), y)
+        factor = 1.0 + (noise * factor * alpha) ** 2 / (OUTLIER**2 * noise)  # noise times alpha is the residual
+    return Process(x, theta, centre, scale, y, lower, alpha)
 
 
 def objective(theta: Array, x: Array, y: Array, squares: Array) -> tuple[float, Array]:
@@ -152,13 +161,6 @@ def kernel(theta: Array, a: Array, b: Array) -> Array:
     scaled_a, scaled_b = a / lengths, b / lengths
     squares = np.sum(scaled_a**2, axis=1)[:, None] + np.sum(scaled_b**2, axis=1) - 2 * scaled_a @ scaled_b.T
     return signal**2 * _matern(np.sqrt(np.maximum(squares, 0.0))) + 1.0
-
-
-def kernel_matrix(theta: Array, x: Array) -> Array:
-    """Covariance of observations at x [n, D], noise included -> [n, n]."""
-    matrix = kernel(theta, x, x)
-    matrix[np.diag_indices_from(matrix)] += np.exp(2.0 * theta[-1]) + JITTER
-    return matrix
 
 
 def _matern(distance: Array) -> Array:

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 from orfevre.mix import check, optimum
 from orfevre.mix.check import ARMS, Gain, Verdict
@@ -13,7 +12,7 @@ from orfevre.mix.choice import Choice, Problem
 from orfevre.mix.gp import Array
 from orfevre.mix.price import Price
 from orfevre.mix.proxies import Row
-from orfevre.mix.surrogate import same_mixture, spearman
+from orfevre.mix.surrogate import spearman
 from orfevre.recipe import Recipe
 
 Table = dict[str, Any]
@@ -89,24 +88,24 @@ def verdict_table(verdict: Verdict) -> Table:
 
 
 def surrogate_table(asked: Problem, choice: Choice, rows: Sequence[Row], confidence: float) -> Table:
-    """Each proxy as told by the others (by other mixtures: the natural one and its repeats are left out together)."""
-    mean, deviation = choice.surrogate.leave_out(same_mixture(asked.weights_of(rows)))
-    measured, reach = target_losses(asked, rows), float(norm.ppf(0.5 + confidence / 2)) * deviation
+    """Each proxy as told by other folds (repeats of one mixture fall together)."""
+    mean, low, high = choice.surrogate.told(confidence)
+    measured = target_losses(asked, rows)
     kept = [number for number, row in enumerate(rows) if row["kind"] == "proxy"]
     return {
-        "kind": "gp",
+        "kind": "stack",
         "cross_validation": [
             {
                 "run": rows[n]["run"],
                 "measured": float(measured[n]),
                 "predicted": float(mean[n]),
-                "low": float(mean[n] - reach[n]),
-                "high": float(mean[n] + reach[n]),
+                "low": float(low[n]),
+                "high": float(high[n]),
             }
             for n in kept
         ],
         "spearman": spearman(measured[kept], mean[kept]),
-        "coverage": float(np.mean(np.abs(measured - mean)[kept] <= reach[kept])),
+        "coverage": float(np.mean(((low <= measured) & (measured <= high))[kept])),
     }
 
 

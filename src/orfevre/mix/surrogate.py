@@ -1,109 +1,144 @@
-"""What a mixture would cost in bits per byte, told from the proxies: one Gaussian process for each source's loss.
+"""What a mixture would cost, told from measured runs: one stack of methods for each loss (stack.py).
 
 Shapes: n runs, m mixtures asked about, S sources, J losses. The target loss is the weighted sum of the J losses: means
-add, and the deviations add with the correlations that the leave-one-out errors of the J processes show. (Summed like
-this, 13 losses are told better than by one process on their sum, and the intervals hold what they promise; figures in
-docs/decisions/surrogate.md.)
+add, and deviations add with the correlations that the out-of-fold errors of the J stacks show. (Summed like this, 13
+losses are told better than by one model of their sum: docs/decisions/surrogate.md.)
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.stats import norm, rankdata
 
-from orfevre.mix import gp
+from orfevre.mix import conformal, stack
 from orfevre.mix.gp import Array
-
-FLOOR = 0.003
-"""Features are log(weight + FLOOR): what the first 0.3 % of a source do is beyond what a proxy can tell."""
 
 
 @dataclass(frozen=True)
 class Surrogate:
     """Fitted to the runs; every method is pure."""
 
-    shift: Array
-    """Mean of each feature over the runs, [S]."""
-    spread: Array
-    """Standard deviation of each feature over the runs, [S]."""
-    processes: tuple[gp.Process, ...]
+    stacks: tuple[stack.Stack, ...]
+    measured: Array
+    """Losses of the runs, [n, J]."""
+    folds: tuple[Array, ...]
+    """Rows of each fold."""
     target: Array
     """Weight of each loss in the target loss, [J]."""
     correlation: Array
-    """Correlation of the processes' errors, [J, J]."""
-
-    def features(self, weights: Array) -> Array:
-        return (np.log(weights + FLOOR) - self.shift) / self.spread
+    """Correlation of the stacks' errors, [J, J]."""
 
     def losses(self, weights: Array) -> Array:
         """Expected losses of mixtures [m, S] -> [m, J]."""
-        x = self.features(weights)
-        return np.stack([process.mean(x) for process in self.processes], axis=1)
+        return np.stack([one.whole.mean(weights) for one in self.stacks], axis=1)
 
     def mean(self, weights: Array) -> Array:
         """Expected target loss of mixtures [m, S] -> [m]."""
-        return self.losses(weights) @ self.target
+        means = (share * one.whole.mean(weights) for share, one in self._weighed)
+        return np.asarray(sum(means, np.zeros(len(weights))))
 
     def gradient(self, weights: Array) -> Array:
         """Gradient of the expected target loss at one mixture [S] -> [S]."""
-        x = self.features(weights)
-        pairs = zip(self.target, self.processes, strict=True)
-        slope = sum((share * process.mean_gradient(x) for share, process in pairs if share), np.zeros_like(x))
-        return slope / self.spread / (weights + FLOOR)
+        slopes = (share * one.whole.gradient(weights) for share, one in self._weighed)
+        return np.asarray(sum(slopes, np.zeros(len(weights))))
 
     def deviation(self, weights: Array, of_a_run: bool = False) -> Array:
-        """Standard deviation of the target loss of mixtures [m, S] -> [m]; `of_a_run` adds the noise of one run."""
-        x = self.features(weights)
-        variances = [p.variance(x) + (p.noise**2 if of_a_run else 0.0) for p in self.processes]
-        return self._combine(np.sqrt(np.stack(variances, axis=1)))
+        """Standard deviation of the target loss of mixtures [m, S] -> [m]; `of_a_run` adds the noise of one run.
+
+        The processes' own, stretched by what the errors out of fold were of what the processes had promised.
+        """
+        noises = [one.whole.smooth.process.noise for one in self.stacks]
+        totals = np.stack([one.whole.smooth.deviation(weights) for one in self.stacks], axis=1)
+        parts = totals if of_a_run else np.sqrt(np.maximum(totals**2 - np.square(noises), 0.0))
+        return self.stretch * self._combine(parts)
 
     def interval(self, weights: Array, confidence: float, of_a_run: bool = False) -> tuple[Array, Array]:
-        """Low and high ends for mixtures [m, S] -> ([m], [m])."""
-        reach = float(norm.ppf(0.5 + confidence / 2)) * self.deviation(weights, of_a_run)
+        """Low and high ends of the target loss for mixtures [m, S] -> ([m], [m]).
+
+        Of one run: by CV+, which holds `confidence` whatever the methods think of themselves. Of the expectation: the
+        stretched deviation, normal; nothing measured says more of what noise hides.
+        """
+        if of_a_run:
+            return self._conformal(weights, self.target, confidence)
+        reach = float(norm.ppf(0.5 + confidence / 2)) * self.deviation(weights)
         mean = self.mean(weights)
         return mean - reach, mean + reach
 
+    def loss_intervals(self, weights: Array, confidence: float) -> tuple[Array, Array]:
+        """CV+ ends of every loss of one run at mixtures [m, S] -> ([m, J], [m, J])."""
+        ends = [self._conformal(weights, one, confidence) for one in np.eye(len(self.stacks))]
+        return np.stack([low for low, _ in ends], axis=1), np.stack([high for _, high in ends], axis=1)
+
     def sample(self, weights: Array, count: int, rng: np.random.Generator) -> Array:
-        """`count` target losses drawn from the posterior, jointly over mixtures [m, S] -> [count, m]."""
-        x = self.features(weights)
+        """`count` target losses drawn jointly over mixtures [m, S] -> [count, m]: the stacks' means with the processes'
+        stretched deviations from them."""
         values, vectors = np.linalg.eigh(self.correlation)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
-        draws = np.tensordot(root, rng.standard_normal((len(root), len(x), count)), axes=1)
-        found = np.zeros((len(x), count))
-        for share, process, draw in zip(self.target, self.processes, draws, strict=True):
+        draws = np.tensordot(root, rng.standard_normal((len(root), len(weights), count)), axes=1)
+        found = np.zeros((len(weights), count))
+        for share, one, draw in zip(self.target, self.stacks, draws, strict=True):
             if share:
-                covariance = process.covariance(x)
-                covariance[np.diag_indices(len(x))] += 1e-8 * (process.scale**2)
-                found += share * (process.mean(x)[:, None] + np.linalg.cholesky(covariance) @ draw)
-        return found.T
+                smooth = one.whole.smooth
+                covariance = smooth.process.covariance(smooth.features(weights))
+                covariance[np.diag_indices(len(weights))] += 1e-8 * (smooth.process.scale**2)
+                found += share * (np.linalg.cholesky(covariance) @ draw)
+        return self.mean(weights) + self.stretch * found.T
 
-    def leave_out(self, groups: Sequence[Sequence[int]]) -> tuple[Array, Array]:
-        """Target loss of each run [n] as told without its group, and its deviation [n], noise included."""
-        told = [process.leave_out(groups) for process in self.processes]
-        means, variances = (np.stack([pair[side] for pair in told], axis=1) for side in (0, 1))
-        return means @ self.target, self._combine(np.sqrt(variances))
+    def told(self, confidence: float) -> tuple[Array, Array, Array]:
+        """Target loss of each run as told without its fold, and the ends of its interval there; each [n]."""
+        mean = np.stack([one.told for one in self.stacks], axis=1) @ self.target
+        doubt = self._combine(np.stack([one.doubt for one in self.stacks], axis=1))
+        errors = np.abs(self.measured @ self.target - mean) / doubt
+        reach = np.array([np.quantile(np.delete(errors, row), confidence) for row in range(len(errors))]) * doubt
+        return mean, mean - reach, mean + reach
 
-    def _combine(self, deviations: Array) -> Array:
+    @cached_property
+    def stretch(self) -> float:
+        """What the 90 % quantile of the target's scaled out-of-fold errors is of a normal one's."""
+        errors = self._errors(self.target)
+        return max(float(np.quantile(errors, 0.9)) / float(norm.ppf(0.95)), 1e-3)
+
+    @property
+    def _weighed(self) -> list[tuple[float, stack.Stack]]:
+        return [(float(share), one) for share, one in zip(self.target, self.stacks, strict=True) if share]
+
+    def _errors(self, target: Array) -> Array:
+        """Absolute error over doubt of each run's weighted loss, told by the blends that had not seen it, [n]."""
+        told = np.stack([one.told for one in self.stacks], axis=1)
+        doubt = self._combine(np.stack([one.doubt for one in self.stacks], axis=1), target)
+        return np.asarray(np.abs((self.measured - told) @ target) / doubt)
+
+    def _conformal(self, weights: Array, target: Array, confidence: float) -> tuple[Array, Array]:
+        means, doubts = [], []
+        for fold in range(len(self.folds)):
+            blends = [one.without[fold] for one in self.stacks]
+            used = [(share, blend) for share, blend in zip(target, blends, strict=True) if share]
+            means.append(sum(share * blend.mean(weights) for share, blend in used))
+            parts = np.zeros((len(weights), len(blends)))
+            for column in np.flatnonzero(target):
+                parts[:, column] = blends[column].smooth.deviation(weights)
+            doubts.append(self._combine(parts, target))
+        return conformal.interval(np.array(means), np.array(doubts), self._errors(target), self.folds, confidence)
+
+    def _combine(self, deviations: Array, target: Array | None = None) -> Array:
         """Deviations of the losses [m, J] -> deviation of their weighted sum [m]."""
-        parts = deviations * self.target
-        return np.asarray(np.sqrt(np.maximum(np.sum((parts @ self.correlation) * parts, axis=1), 0.0)))
+        parts = deviations * (self.target if target is None else target)
+        return np.asarray(np.sqrt(np.maximum(np.sum((parts @ self.correlation) * parts, axis=1), 1e-24)))
 
 
 def fit(weights: Array, losses: Array, target: Array) -> Surrogate:
     """Fit to runs on mixtures [n, S] that had `losses` [n, J]; `target` [J] sums to 1."""
-    logs = np.log(weights + FLOOR)
-    shift, spread = np.mean(logs, axis=0), np.std(logs, axis=0)
-    spread = np.where(spread > 1e-9, spread, 1.0)  # a source that no run varies
-    x = (logs - shift) / spread
-    processes = tuple(gp.fit(x, column) for column in losses.T)
-    return Surrogate(shift, spread, processes, target, error_correlation(processes, losses, same_mixture(weights)))
+    folds = stack.folds_of(same_mixture(weights), len(weights))
+    ridge = stack.choose_ridge(weights, losses, folds)
+    stacks = tuple(stack.fit(weights, column, folds, ridge) for column in losses.T)
+    return Surrogate(stacks, losses, tuple(folds), target, _error_correlation(stacks, losses))
 
 
-def error_correlation(processes: Sequence[gp.Process], losses: Array, groups: Sequence[Sequence[int]]) -> Array:
-    """Correlation [J, J] of the standardised leave-one-out errors, about zero."""
-    told = [process.leave_out(groups) for process in processes]
-    errors = np.array([(column - mean) / np.sqrt(var) for column, (mean, var) in zip(losses.T, told, strict=True)])
+def _error_correlation(stacks: Sequence[stack.Stack], losses: Array) -> Array:
+    """Correlation [J, J] of the standardised out-of-fold errors, about zero."""
+    errors = np.array([(column - one.told) / one.doubt for column, one in zip(losses.T, stacks, strict=True)])
     products = errors @ errors.T
     scale = np.sqrt(np.maximum(np.diag(products), 1e-12))
     correlation: Array = products / np.outer(scale, scale)

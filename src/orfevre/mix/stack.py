@@ -1,0 +1,174 @@
+"""One loss told by three methods at once: the effective-data law, the log-linear law and a Gaussian process.
+
+Shapes: n runs, m mixtures, S sources, K members, F folds. How far each member is believed is learnt from what it told
+of runs it had not seen (stacking, Breiman 1996). Those same out-of-fold errors carry the intervals (conformal.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from scipy.optimize import nnls
+
+from orfevre.mix import gp, law, least_squares
+from orfevre.mix.gp import Array
+
+FLOOR = 0.003
+"""The process sees log(weight + FLOOR): what the first 0.3 % of a source do is beyond what a proxy can tell."""
+
+RIDGES = (0.05, 0.1, 0.2, 0.4)
+"""Pulls towards the laws' priors that are tried; the one that tells unseen runs best is taken, for all losses alike."""
+
+CHOOSING_RUNS = 96
+"""Runs among which the ridge is chosen: where there are more, it hardly matters."""
+
+SHRINK = 0.1
+"""Pull of the members' shares towards equal ones, as a share of what the best of them leaves unexplained."""
+
+MANY_RUNS = 128
+"""From here on 5 folds instead of 10; a fold's laws begin where those of all runs ended, its process keeps their
+hyper-parameters (with fewer runs that would let a fold know what it is asked: intervals at 32 runs held 80 %)."""
+
+
+class Member(Protocol):
+    """One way to tell a loss from a mixture."""
+
+    def mean(self, weights: Array) -> Array:
+        """Mixtures [m, S] -> [m]."""
+
+    def gradient(self, weights: Array) -> Array:
+        """At one mixture [S] -> [S]."""
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """A Gaussian process over standardised log shares."""
+
+    process: gp.Process
+    shift: Array
+    spread: Array
+
+    def features(self, weights: Array) -> Array:
+        return (np.log(weights + FLOOR) - self.shift) / self.spread
+
+    def mean(self, weights: Array) -> Array:
+        return self.process.mean(self.features(weights))
+
+    def gradient(self, weights: Array) -> Array:
+        slope = self.process.mean_gradient(self.features(weights))
+        return np.asarray(slope / self.spread / (weights + FLOOR))
+
+    def deviation(self, weights: Array) -> Array:
+        """Standard deviation of one run at mixtures [m, S] -> [m], its noise included."""
+        return np.sqrt(self.process.variance(self.features(weights)) + self.process.noise**2)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Members and how far each is believed."""
+
+    members: tuple[law.Law, law.Law, Smooth]
+    shares: Array
+    """[K], at least 0, summing to 1."""
+
+    @property
+    def smooth(self) -> Smooth:
+        return self.members[2]
+
+    def mean(self, weights: Array) -> Array:
+        """Mixtures [m, S] -> [m]."""
+        told = (share * one.mean(weights) for share, one in zip(self.shares, self.members, strict=True) if share)
+        return np.asarray(sum(told, np.zeros(len(weights))))
+
+    def gradient(self, weights: Array) -> Array:
+        """At one mixture [S] -> [S]."""
+        slopes = (s * one.gradient(weights) for s, one in zip(self.shares, self.members, strict=True) if s)
+        return np.asarray(sum(slopes, np.zeros(len(weights))))
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The blend fitted to all runs of one loss, and one fitted without each fold."""
+
+    whole: Blend
+    without: tuple[Blend, ...]
+    """F blends, of the same shares."""
+    told: Array
+    """What each run was told to be by the blend that had not seen it, [n]."""
+    doubt: Array
+    """The deviation that blend had for it, [n]."""
+
+
+def fit(weights: Array, losses: Array, folds: Sequence[Array], ridge: float) -> Stack:
+    """Fit one loss [n] of mixtures [n, S]; `folds` are F arrays of row numbers that partition the runs."""
+    everything = _members(weights, losses, ridge, None)
+    known = everything if len(losses) >= MANY_RUNS else None
+    seen = [np.setdiff1d(np.arange(len(losses)), fold) for fold in folds]
+    without = [_members(weights[rows], losses[rows], ridge, known) for rows in seen]
+    told, doubt = np.empty((len(losses), len(everything))), np.empty(len(losses))
+    for fold, members in zip(folds, without, strict=True):
+        told[fold] = np.stack([one.mean(weights[fold]) for one in members], axis=1)
+        doubt[fold] = members[2].deviation(weights[fold])
+    shares = believed(told, losses)
+    return Stack(Blend(everything, shares), tuple(Blend(members, shares) for members in without), told @ shares, doubt)
+
+
+def believed(told: Array, losses: Array) -> Array:
+    """Shares [K] of the members whose out-of-fold words are `told` [n, K]: least squares on the simplex.
+
+    Shrunk towards equal shares, and with runs that all members miss weighed down.
+    """
+    errors = told - losses[:, None]
+    trust = np.sqrt(least_squares.trust(np.median(errors, axis=1)))
+    errors = errors * trust[:, None]
+    num = errors.shape[1]
+    least = float(np.sqrt(np.min(np.sum(errors**2, axis=0)))) or 1e-12
+    pull = least * SHRINK**0.5
+    heavy = 1e3 * float(np.max(np.sqrt(np.sum(errors**2, axis=0))) + pull)
+    system = np.vstack([errors, pull * np.eye(num), np.full((1, num), heavy)])
+    wanted = np.concatenate([np.zeros(len(errors)), np.full(num, pull / num), [heavy]])
+    shares, _ = nnls(system, wanted)
+    return np.asarray(shares / np.sum(shares))
+
+
+def choose_ridge(weights: Array, losses: Array, folds: Sequence[Array]) -> float:
+    """The ridge with which the effective-data law tells unseen runs best, over all losses [n, J] together."""
+    rows = np.random.default_rng([len(weights), 1]).permutation(len(weights))[:CHOOSING_RUNS]
+    costs = np.zeros(len(RIDGES))
+    for fold in (np.intersect1d(fold, rows) for fold in folds[:5]):
+        seen = np.setdiff1d(rows, fold)
+        for column in np.flatnonzero(np.std(losses, axis=0) > 0) if len(fold) else ():
+            start = None
+            for place, ridge in reversed(list(enumerate(RIDGES))):  # from the stiffest: each begins where that ended
+                fitted = law.fit("effective", weights[seen], losses[seen, column], ridge, start)
+                start, missed = fitted.theta, (fitted.mean(weights[fold]) - losses[fold, column]) / fitted.scale
+                costs[place] += float(np.sum(np.minimum(np.abs(missed), 1.0) ** 2))  # one wild run must not choose
+    return RIDGES[int(np.argmin(costs))]
+
+
+def folds_of(groups: Sequence[Sequence[int]], num_runs: int) -> list[Array]:
+    """Row numbers of F folds; repeats of one mixture (`groups`) fall together. Fewer groups than folds: one each."""
+    wanted = min(5 if num_runs >= MANY_RUNS else 10, len(groups))
+    order = np.random.default_rng(num_runs).permutation(len(groups))
+    return [np.array(sorted(row for place in part for row in groups[place])) for part in np.array_split(order, wanted)]
+
+
+def _members(
+    weights: Array, losses: Array, ridge: float, begun: tuple[law.Law, law.Law, Smooth] | None
+) -> tuple[law.Law, law.Law, Smooth]:
+    """Fitted members; `begun` are those of more runs, to begin at (and whose hyper-parameters are kept)."""
+    effective = law.fit("effective", weights, losses, ridge, begun[0].theta if begun else None)
+    loglinear = law.fit("loglinear", weights, losses, ridge, begun[1].theta if begun else None)
+    return effective, loglinear, _process(weights, losses, begun[2] if begun else None)
+
+
+def _process(weights: Array, losses: Array, kept: Smooth | None) -> Smooth:
+    if kept is not None:
+        known = kept.process
+        process = gp.condition(kept.features(weights), losses, known.theta, known.centre, known.scale)
+        return Smooth(process, kept.shift, kept.spread)
+    logs = np.log(weights + FLOOR)
+    shift, spread = np.mean(logs, axis=0), np.std(logs, axis=0)
+    spread = np.where(spread > 1e-9, spread, 1.0)  # a source that no run varies
+    return Smooth(gp.fit((logs - shift) / spread, losses), shift, spread)
