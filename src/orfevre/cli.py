@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orfevre import __version__, cli_model
+from orfevre import __version__, cli_data, cli_model
 
 if TYPE_CHECKING:
     from orfevre.recipe import Recipe
@@ -30,6 +30,9 @@ first steps:
   orfevre run recipes/quickstart.toml       the whole journey; run it again and only what is stale is redone
   orfevre status recipes/quickstart.toml    how each stage stands, and why one is stale
   orfevre generate recipes/quickstart.toml "def read("
+
+where text comes from and where it went:
+  trace, forget; each --help has examples
 
 one model, wherever it lies (a run, a release, a Hugging Face or Mistral folder):
   generate, chat, inspect, convert; each --help has examples
@@ -165,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_journey(verbs)
     for name, purpose in STAGE_HELP.items():
         _with_recipe(verbs.add_parser(name, help=purpose, description=_sentence(purpose)), _stage)
+    cli_data.add(verbs)
     cli_model.add(verbs)
     schema = verbs.add_parser("schema", help="print the recipe's JSON Schema, every key with its meaning")
     schema.set_defaults(function=_schema)

@@ -73,7 +73,7 @@ def build(recipe: Recipe, folder: Path) -> None:
     unique, first = np.unique(hashes, return_index=True)
     made = overlap.index(unique, grams.heads, grams.lengths, rules.min_words)
     num_items = sum(file["items"] for file in files)
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "grams": made.grams, "starts": np.append(first, len(hashes)).astype(np.int64),
         "items": owners.astype(np.int32), "sizes": np.bincount(owners, minlength=num_items).astype(np.int32),
         "heads": made.heads, "filter": made.filter,
