@@ -1,0 +1,164 @@
+/* How much of a text repeats itself: lines and word n-grams, found by 64-bit hashes of their bytes. Two different ones with
+ * one hash are as rare as one in 2^64 pairs. */
+#ifndef ORFEVRE_REPEATS_H
+#define ORFEVRE_REPEATS_H
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "words.h" /* load_8, mix */
+
+#define BYTE_BASE UINT64_C(0x9E3779B97F4A7C55)  /* a word's hash is a polynomial in it, so that hashes of words in a row
+                                                   join to the hash of their bytes in a row */
+#define WORD_BASE UINT64_C(0xD6E8FEB86659FD93)
+#define NUM_POWERS 64
+
+typedef struct {
+    uint64_t hash; /* 0 marks an empty place */
+    uint32_t count, first;
+} gram_place;
+
+/* One text's words, and room for sets. */
+typedef struct {
+    int64_t num_words, room; /* room: words that the arrays below can hold */
+    uint64_t *hash;          /* [num_words]: polynomial of the word's bytes */
+    uint64_t *power;         /* [num_words]: BYTE_BASE ^ bytes of the word */
+    int64_t *chars;          /* [num_words + 1]: characters in the words before */
+    uint64_t *gram;          /* [num_words]: scratch */
+    gram_place *place;       /* scratch table of room_places, a power of two */
+    int64_t room_places;
+    uint64_t powers[NUM_POWERS];
+} repeats;
+
+static inline void repeats_start(repeats *r)
+{
+    memset(r, 0, sizeof *r);
+    r->powers[0] = 1;
+    for (int i = 1; i < NUM_POWERS; i++) r->powers[i] = r->powers[i - 1] * BYTE_BASE;
+}
+
+static inline void repeats_end(repeats *r)
+{
+    free(r->hash), free(r->power), free(r->chars), free(r->gram), free(r->place);
+}
+
+static inline int resize(void **array, int64_t count, size_t size)
+{
+    void *grown = realloc(*array, (size_t)count * size);
+    if (grown) *array = grown;
+    return grown != NULL;
+}
+
+/* Room for one more word; 0 for want of memory. */
+static inline int room_for_word(repeats *r)
+{
+    if (r->num_words + 1 < r->room) return 1;
+    int64_t room = r->room ? 2 * r->room : 4096;
+    if (!resize((void **)&r->hash, room, 8) || !resize((void **)&r->power, room, 8) ||
+        !resize((void **)&r->chars, room + 1, 8) || !resize((void **)&r->gram, room, 8))
+        return 0;
+    r->room = room;
+    return 1;
+}
+
+/* Bits of the index of an emptied table with room for `count` different hashes; 0 for want of memory. */
+static inline int empty_table(repeats *r, int64_t count, size_t size)
+{
+    int bits = 6;
+    while (((int64_t)1 << bits) < 2 * count) bits++;
+    int64_t places = (int64_t)1 << bits;
+    if (places > r->room_places) {
+        if (!resize((void **)&r->place, places, sizeof *r->place)) return 0;
+        r->room_places = places;
+    }
+    memset(r->place, 0, (size_t)places * size);
+    return bits;
+}
+
+static inline uint64_t slot_of(uint64_t hash, int bits) { return (hash * UINT64_C(0x9E3779B97F4A7C15)) >> (64 - bits); }
+
+/* 1 when the hash was in the set already. */
+static inline int seen_before(uint64_t *set, int bits, uint64_t hash)
+{
+    uint64_t last = ((uint64_t)1 << bits) - 1;
+    hash += !hash;
+    for (uint64_t at = slot_of(hash, bits);; at = (at + 1) & last) {
+        if (set[at] == hash) return 1;
+        if (!set[at]) {
+            set[at] = hash;
+            return 0;
+        }
+    }
+}
+
+static inline uint64_t hash_bytes(const uint8_t *at, int64_t length)
+{
+    uint64_t h = (uint64_t)length * WORD_BASE, rest = 0;
+    for (; length >= 8; length -= 8, at += 8) {
+        h = (h ^ load_8(at)) * BYTE_BASE;
+        h ^= h >> 32;
+    }
+    for (int64_t i = 0; i < length; i++) rest |= (uint64_t)at[i] << 8 * i;
+    return mix(h ^ rest);
+}
+
+/* Characters of the most frequent n-gram of words joined by a space, times how often it occurs; of several the one that
+ * began first. -1 where there are fewer than n words. `gram` holds the hashes of all n-grams. */
+static inline int64_t top_gram(repeats *r, int n)
+{
+    int64_t num_grams = r->num_words - n + 1;
+    if (num_grams <= 0) return -1;
+    int bits = empty_table(r, num_grams, sizeof(gram_place));
+    if (!bits) return -2;
+    uint64_t last = ((uint64_t)1 << bits) - 1;
+    uint32_t most = 0, first = 0;
+    for (int64_t i = 0; i < num_grams; i++) {
+        uint64_t hash = r->gram[i] + !r->gram[i], at = slot_of(hash, bits);
+        while (r->place[at].hash && r->place[at].hash != hash) at = (at + 1) & last;
+        gram_place *found = r->place + at;
+        if (!found->hash) found->hash = hash, found->first = (uint32_t)i;
+        uint32_t count = ++found->count;
+        if (count > most || (count == most && found->first < first)) most = count, first = found->first;
+    }
+    return (r->chars[first + n] - r->chars[first] + n - 1) * (int64_t)most;
+}
+
+/* top[0 .. 3): of 2, 3 and 4 words. 0 for want of memory. */
+static inline int top_grams(repeats *r, int64_t *top)
+{
+    for (int64_t i = 0; i < r->num_words; i++) r->gram[i] = mix(r->hash[i]);
+    for (int n = 2; n <= 4; n++) {
+        for (int64_t i = 0; i + n <= r->num_words; i++) r->gram[i] = r->gram[i] * WORD_BASE + mix(r->hash[i + n - 1]);
+        top[n - 2] = top_gram(r, n);
+        if (top[n - 2] == -2) return 0;
+    }
+    return 1;
+}
+
+/* Characters in n-grams that occurred before, read from left to right without overlap, for n of 5 to 10: duplicate[0 .. 6).
+ * n-grams are compared by their bytes without spaces. 0 for want of memory. */
+static inline int duplicate_grams(repeats *r, int64_t *duplicate)
+{
+    int64_t count = r->num_words;
+    memcpy(r->gram, r->hash, (size_t)count * sizeof *r->gram);
+    for (int n = 2; n <= 10; n++) {
+        for (int64_t i = 0; i + n <= count; i++) r->gram[i] = r->gram[i] * r->power[i + n - 1] + r->hash[i + n - 1];
+        if (n < 5) continue;
+        int64_t chars = 0;
+        int bits = count < n ? 6 : empty_table(r, count, sizeof(uint64_t));
+        if (!bits) return 0;
+        for (int64_t i = 0; i + n <= count;) {
+            if (seen_before((uint64_t *)r->place, bits, r->gram[i])) {
+                chars += r->chars[i + n] - r->chars[i];
+                i += n;
+            } else {
+                i++;
+            }
+        }
+        duplicate[n - 5] = chars;
+    }
+    return 1;
+}
+
+#endif
