@@ -5,13 +5,21 @@ import glob
 import hashlib
 import io
 import sysconfig
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeAlias, cast
 
+from orfevre.data import huggingface
 from orfevre.errors import InputError, RecipeError
 from orfevre.recipe import Recipe, Source, Task
+
+Match: TypeAlias = tuple[str, int, str]
+"""Path, bytes and stamp of a file."""
+
+Listed: TypeAlias = Callable[[str, str], Iterable[Match]]
+"""The files that a pattern (the first argument) stands for; the second is where the recipe names it."""
 
 
 @dataclass(frozen=True)
@@ -31,22 +39,27 @@ def resolve(recipe: Recipe, source: Source) -> list[SourceFile]:
 
     Raises InputError for a path that matches nothing, RecipeError for a placeholder that has no value.
     """
-    found = _found(recipe, f"sources.{source.name}", source.paths, source.exclude)
+    listed = partial(_datasets, split=source.split) if source.format == "huggingface" else _matches
+    found = _found(recipe, f"sources.{source.name}", (source.paths, source.exclude), listed)
     return sorted(_capped(found, source.max_bytes), key=lambda file: file.location)
 
 
 def resolve_task(recipe: Recipe, task: Task) -> list[SourceFile]:
     """The files of an evaluation set, as `resolve`."""
-    found = _found(recipe, f"tasks.{task.name}", task.paths, task.exclude)
+    found = _found(recipe, f"tasks.{task.name}", (task.paths, task.exclude), _matches)
     return sorted(found, key=lambda file: file.location)
 
 
-def _found(recipe: Recipe, table: str, paths: Sequence[str], exclude: Sequence[str]) -> list[SourceFile]:
+def _found(
+    recipe: Recipe, table: str, patterns: tuple[Sequence[str], Sequence[str]], listed: Listed
+) -> list[SourceFile]:
+    """What the first patterns name, by `listed`, and the second do not."""
+    paths, exclude = patterns
     found: dict[str, SourceFile] = {}
     for index, pattern in enumerate(paths):
         where = f"{table}.paths[{index}]"
         filled, prefix = _fill(pattern, recipe, where)
-        matched = [*_matches(filled, where)]
+        matched = [*listed(filled, where)]
         if not matched:
             raise InputError(
                 f"{where} = {pattern!r}: no file matches {filled}; mend the path, or take {table} out of the recipe"
@@ -72,6 +85,12 @@ def open_file(path: str) -> BinaryIO:
         return Path(path).open("rb")
     filesystem, inner = _filesystem(path, path)
     return cast(BinaryIO, io.BufferedReader(filesystem.open(inner, "rb")))
+
+
+def read_small(path: str) -> bytes:
+    """The first 16 MiB of a file: cards, states. Raises OSError."""
+    with open_file(path) as file:
+        return file.read(16 * 2**20)
 
 
 def is_url(path: str) -> bool:
@@ -103,7 +122,7 @@ def _location(path: str, prefix: tuple[str, str]) -> str:
     return placeholder + path[len(root) :] if value and path.startswith(root) else path
 
 
-def _matches(pattern: str, where: str) -> Iterator[tuple[str, int, str]]:
+def _matches(pattern: str, where: str) -> Iterator[Match]:
     if is_url(pattern):
         yield from _remote(pattern, where)
         return
@@ -117,7 +136,7 @@ def _matches(pattern: str, where: str) -> Iterator[tuple[str, int, str]]:
             yield path, status.st_size, str(status.st_mtime_ns)
 
 
-def _remote(pattern: str, where: str) -> Iterator[tuple[str, int, str]]:
+def _remote(pattern: str, where: str) -> Iterator[Match]:
     filesystem, inner = _filesystem(pattern, where)
     try:
         listed = filesystem.glob(inner, detail=True) if glob.has_magic(inner) else {inner: filesystem.info(inner)}
@@ -129,6 +148,34 @@ def _remote(pattern: str, where: str) -> Iterator[tuple[str, int, str]]:
         if info.get("type") == "file":
             stamp = next((str(info[key]) for key in ("ETag", "etag", "mtime", "LastModified") if info.get(key)), "")
             yield filesystem.unstrip_protocol(name), int(info.get("size") or 0), stamp
+
+
+def _datasets(pattern: str, where: str, split: str) -> Iterator[Match]:
+    """The data files in Hugging Face dataset folders; a file that is named itself is taken as it is."""
+    for path, is_folder in _places(pattern, where):
+        if not is_folder:
+            yield from _matches(glob.escape(path), where)
+            continue
+        inside = [*_matches(f"{path if is_url(path) else glob.escape(path)}/**", where)]
+        names = {found[0][len(path) + 1 :]: found for found in inside}
+        read = partial(_read_in, path)
+        for name in huggingface.data_files(names, split, read, f"{where} = {pattern!r}"):
+            yield names[name]
+
+
+def _read_in(folder: str, name: str) -> bytes:
+    return read_small(f"{folder}/{name}")
+
+
+def _places(pattern: str, where: str) -> Iterator[tuple[str, bool]]:
+    """Paths that match, and whether each is a folder."""
+    if not is_url(pattern):
+        for path in glob.iglob(pattern.rstrip("/"), recursive=True):  # noqa: PTH207
+            yield path, Path(path).is_dir()
+        return
+    filesystem, inner = _filesystem(pattern.rstrip("/"), where)
+    for name in filesystem.glob(inner) if glob.has_magic(inner) else [inner]:
+        yield filesystem.unstrip_protocol(name), filesystem.isdir(name)
 
 
 def _filesystem(url: str, where: str):  # type: ignore[no-untyped-def]  # fsspec carries no types

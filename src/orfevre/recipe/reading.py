@@ -16,3 +16,6 @@ class Reading(Section):
 
     max_seconds: float = Field(default=20.0, gt=0.0)
     """Time one document may take to be parsed (HTML, PDF); a slower one is counted as `timeout`."""
+
+    max_pages: Count = 2000
+    """Pages of a PDF file; a longer one is counted as `too_long`."""

@@ -6,7 +6,25 @@ from pydantic import Field, field_validator
 
 from .base import Name, Positive, Section
 
-Format = Literal["text", "markdown", "code", "docstrings", "jsonl", "parquet", "html", "warc"]
+Format = Literal["text", "markdown", "code", "docstrings", "jsonl", "parquet", "huggingface", "html", "warc", "pdf"]
+
+
+class Fields(Section):
+    """Which fields (jsonl) or columns (parquet, huggingface) say what of a record; empty where none does."""
+
+    url: str = ""
+    """Where the record was fetched from."""
+
+    title: str = ""
+    date: str = ""
+    """Date of publication."""
+
+    acquired: str = ""
+    """When it was fetched."""
+
+    language: str = ""
+    licence: str = ""
+    """Licence of this record; where it is empty the source's holds."""
 
 
 class Source(Section):
@@ -20,11 +38,19 @@ class Source(Section):
     """Globs of files to leave out, matched against the same full paths."""
 
     format: Format
-    """What the files are. JSON lines may end in .gz or .zst, WARC in .gz. `docstrings` takes the documentation strings
-    out of Python modules (and string tables such as pydoc_data's); they are parsed, never executed."""
+    """What the files are. JSON lines may end in .gz or .zst. `warc` reads WARC and ARC archives and WET files, plain or
+    gzip. `huggingface` takes folders: what `save_to_disk` leaves, or a checkout of a dataset with its card.
+    `docstrings` takes the documentation strings out of Python modules (and string tables such as pydoc_data's); they
+    are parsed, never executed. Files of the other formats may end in .gz or .zst too."""
 
     text_field: str = "text"
-    """Field (jsonl) or column (parquet) that holds the text."""
+    """Field (jsonl) or column (parquet, huggingface) that holds the text."""
+
+    fields: Fields = Fields()
+    """Which fields or columns hold a record's own url, licence, date and so on."""
+
+    split: str = ""
+    """Split of a Hugging Face dataset to read (`train`); empty takes all."""
 
     licence: str = Field(min_length=2)
     """SPDX identifier or plain name of the licence of this source; it goes into the release's data table."""

@@ -1,18 +1,25 @@
 """Files that are one document, and docstrings: encodings, headers, and nothing executed."""
 
 import codecs
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from orfevre.data.readers.docstrings import read_docstrings
 from orfevre.data.readers.reader import read
-from orfevre.data.readers.record import Broken, Record
+from orfevre.data.readers.record import Broken, Item, Record
 from orfevre.data.readers.whole import read_code, read_markdown, read_text
 from orfevre.data.sources import SourceFile
 from orfevre.recipe import Curate, Reading, Source
 
 FRENCH = "l'été où naît l'œuvre"
+
+
+def text_of(items: Iterable[Item]) -> str:
+    (item,) = items
+    assert isinstance(item, Record)
+    return item.text
 
 
 @pytest.mark.parametrize(
@@ -26,18 +33,48 @@ FRENCH = "l'été où naît l'œuvre"
     ],
 )
 def test_marked_encodings_are_read(data: bytes) -> None:
-    assert list(read_text(data)) == [Record(0, FRENCH)]
+    assert text_of(read_text(data)) == FRENCH
 
 
-def test_other_bytes_are_undecodable() -> None:
-    (item,) = read_text("été".encode("latin-1"))
-    assert isinstance(item, Broken) and item.reason == "undecodable"
+@pytest.mark.parametrize(
+    ("text", "charset", "told"),
+    [
+        (f"« {FRENCH} » – l’époque", "cp1252", "windows-1252"),
+        ("là où l'été, déjà, s'achève\n" * 3, "latin-1", "windows-1252"),
+        ("un cœur d'or, une sœur, là où naît l'œuvre", "iso8859-15", "iso8859-15"),
+        (FRENCH * 3, "utf-16-le", "utf-16-le"),
+        (FRENCH * 3, "utf-16-be", "utf-16-be"),
+        ("Съешь же ещё этих мягких французских булок, да выпей чаю", "koi8-r", "koi8-r"),
+        ("Pchnąć w tę łódź jeża lub ośm skrzyń fig, zażółć gęślą jaźń", "cp1250", "windows-1250"),
+    ],
+)
+def test_unmarked_encodings_are_detected_and_told(text: str, charset: str, told: str) -> None:
+    (item,) = read_text(text.encode(charset))
+    assert isinstance(item, Record) and item.text == text
+    assert item.facts.media_type == f"text/plain; charset={told}"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "là où l'été, déjà, s'achève, père, mère et frère".encode("mac-roman"),
+        "là où l'été, déjà, s'achève, père, mère et frère".encode("cp850"),
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        b"\x7fELF\x02\x01\x01\0\xff",
+        bytes(range(256)),
+        FRENCH.encode() + b"\xff",
+        b"\xff\xfe\x00\xd8",
+    ],
+)
+def test_what_is_plainly_no_encoding_is_undecodable(data: bytes) -> None:
+    (item,) = read_text(data)
+    assert isinstance(item, Broken) and item.reason == "undecodable" and item.num_bytes == len(data)
 
 
 def test_python_may_name_its_encoding() -> None:
     source = "# -*- coding: latin-1 -*-\nname = 'été'\n"
-    assert list(read_code(source.encode("latin-1"), "python")) == [Record(0, source)]
-    (item,) = read_code(source.encode("latin-1"), "c")
+    assert text_of(read_code(source.encode("latin-1"), "python")) == source
+    (item,) = read_code(b"name = '\xe9t\xe9'\n", "python")  # Python itself would not run it
     assert isinstance(item, Broken)
     (item,) = read_code(b"# coding: klingon\n", "python")
     assert isinstance(item, Broken) and "klingon" in item.detail
@@ -45,11 +82,11 @@ def test_python_may_name_its_encoding() -> None:
 
 def test_package_metadata_keeps_its_description_only() -> None:
     text = "Metadata-Version: 2.1\nName: x\n\n# Title\n\nBody\n"
-    assert list(read_markdown(text.encode(), "METADATA")) == [Record(0, "# Title\n\nBody\n")]
-    assert list(read_markdown(text.encode(), "README.md")) == [Record(0, text)]
-    assert list(read_markdown(b"Name: x\n", "METADATA")) == [Record(0, "")]
+    assert text_of(read_markdown(text.encode(), "METADATA")) == "# Title\n\nBody\n"
+    assert text_of(read_markdown(text.encode(), "README.md")) == text
+    assert text_of(read_markdown(b"Name: x\n", "METADATA")) == ""
     old = b"Name: x\nDescription: First\n        |second\n        |third\n"
-    assert list(read_markdown(old, "METADATA")) == [Record(0, "First\nsecond\nthird")]
+    assert text_of(read_markdown(old, "METADATA")) == "First\nsecond\nthird"
 
 
 MODULE = '''"""Module."""

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,9 +14,14 @@ from orfevre.data.readers.record import Broken, Item, Record
 from orfevre.data.readers.warc import read_warc
 from orfevre.data.readers.web import read_html
 from orfevre.errors import InputError
-from orfevre.recipe import Curate
+from orfevre.recipe import Curate, Reading, Source
 
 CURATE = Curate()
+
+
+def of(column: str) -> Source:
+    return Source(name="s", paths=("x",), format="parquet", licence="MIT", language="en", text_field=column)
+
 
 PARAGRAPH = "Une page assez longue pour que son texte principal soit reconnu comme tel, avec des accents é è œ. " * 5
 PAGE = f"<html><head><title>t</title></head><body><nav>menu</nav><article><p>{PARAGRAPH}</p></article></body></html>"
@@ -33,7 +39,7 @@ def warc(*bodies: bytes, kind: str = "text/html; charset=utf-8", extra: str = ""
 
 
 def read(data: bytes) -> list[Item]:
-    return list(read_warc(io.BytesIO(data), CURATE))
+    return list(read_warc(io.BytesIO(data), CURATE, Counter()))
 
 
 def test_html_keeps_the_main_text() -> None:
@@ -82,7 +88,7 @@ def test_every_archive_of_the_development_data(data: Path) -> None:
     pages = 0
     for path in files:
         with path.open("rb") as file:
-            pages += sum(isinstance(item, Record) for item in read_warc(file, CURATE))
+            pages += sum(isinstance(item, Record) for item in read_warc(file, CURATE, Counter()))
     assert len(files) > 30 and pages > 650
 
 
@@ -95,19 +101,19 @@ def parquet(table: pa.Table, **options: int) -> io.BytesIO:
 
 def test_parquet_by_row_group_with_nulls() -> None:
     table = pa.table({"body": ["a", None, "c"], "n": [1, 2, 3]})
-    first, broken, last = read_parquet(parquet(table, row_group_size=2), "x.parquet", "body")
-    assert (first, last) == (Record(1, "a"), Record(3, "c"))
+    first, broken, last = read_parquet(parquet(table, row_group_size=2), "x.parquet", of("body"), Reading())
+    assert (first.number, first.text, last.number, last.text) == (1, "a", 3, "c")
     assert isinstance(broken, Broken) and broken.detail == "row 2: column 'body' is null"
 
 
 def test_parquet_without_the_column_is_refused() -> None:
     table = pa.table({"body": ["a"], "n": [1]})
     with pytest.raises(InputError, match="no column 'text'; set text_field to one of body, n"):
-        list(read_parquet(parquet(table), "x.parquet", "text"))
+        list(read_parquet(parquet(table), "x.parquet", of("text"), Reading()))
     with pytest.raises(InputError, match="not a string"):
-        list(read_parquet(parquet(table), "x.parquet", "n"))
+        list(read_parquet(parquet(table), "x.parquet", of("n"), Reading()))
 
 
 def test_parquet_that_is_damaged_is_counted() -> None:
-    (item,) = read_parquet(io.BytesIO(b"PAR1 not really"), "x.parquet", "text")
+    (item,) = read_parquet(io.BytesIO(b"PAR1 not really"), "x.parquet", of("text"), Reading())
     assert isinstance(item, Broken) and item.reason == "unreadable"

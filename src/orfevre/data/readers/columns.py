@@ -1,54 +1,136 @@
-"""Texts out of a column of a Parquet file, row group by row group."""
+"""Texts out of a column of a Parquet or Arrow file, batch by batch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from typing import Any, BinaryIO
 
-from orfevre.data.readers.record import Broken, Item, Record
+from orfevre.data.readers.jsonl import facts_of, told_by
+from orfevre.data.readers.record import Broken, Facts, Item, Record
 from orfevre.errors import InputError
+from orfevre.recipe import Reading, Source
+
+BATCH_BYTES = 4 * 2**20
+"""Text in memory at once, by the mean length of a row; a longer row comes alone."""
+
+MAX_BATCH_ROWS = 1024
+DICTIONARY_ROWS = 64
+"""Rows at once of a column that may repeat one long value at little cost."""
 
 
-def read_parquet(file: BinaryIO, path: str, column: str) -> Iterator[Item]:
-    """Records numbered by row. Raises InputError when the column is missing or holds no text."""
+def read_parquet(file: BinaryIO, path: str, source: Source, reading: Reading) -> Iterator[Item]:
+    """Records numbered by row. Raises InputError when a column of the recipe is missing or holds no text."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         table = pq.ParquetFile(file)
+        names = _columns(table.schema_arrow, path, source)
     except (pa.ArrowException, OSError) as error:
         yield Broken(0, "unreadable", f"not a Parquet file: {error}")
         return
-    _require_text(table.schema_arrow, path, column)
     first = 1
     for group in range(table.num_row_groups):
-        num_rows = table.metadata.row_group(group).num_rows
-        done = 0
+        row = first
         try:
-            for batch in table.iter_batches(batch_size=512, row_groups=[group], columns=[column]):
-                for text in batch.column(0):
-                    yield _record(first + done, text, column)
-                    done += 1
-        except (pa.ArrowException, OSError) as error:
-            yield Broken(first + done, "unreadable", f"row group {group + 1}, from row {first + done}: {error}")
-        first += num_rows
+            rows = _rows_at_once(table.metadata.row_group(group), source.text_field, reading)
+            for batch in table.iter_batches(batch_size=rows, row_groups=[group], columns=names):
+                for item in _items(batch, row, source, reading):
+                    yield item
+                    row += 1
+        except (pa.ArrowException, OSError, ValueError) as error:
+            yield Broken(row, "unreadable", f"row group {group + 1}, from row {row}: {error}")
+            row += 1
+        first = max(first + table.metadata.row_group(group).num_rows, row)
 
 
-def _require_text(schema: Any, path: str, column: str) -> None:
+def read_arrow(file: BinaryIO, path: str, source: Source, reading: Reading) -> Iterator[Item]:
+    """Records of an Arrow IPC file or stream (what `save_to_disk` writes), numbered by row."""
+    import pyarrow as pa
+
+    row = 1
+    try:
+        table = pa.ipc.open_file(file) if file.read(6) == b"ARROW1" else pa.ipc.open_stream(_rewound(file))
+        _columns(table.schema, path, source)
+        count = getattr(table, "num_record_batches", None)
+        batches = iter(table) if count is None else map(table.get_batch, range(count))
+        for batch in batches:
+            for item in _items(batch, row, source, reading):
+                yield item
+                row += 1
+    except (pa.ArrowException, OSError, ValueError) as error:
+        yield Broken(row, "unreadable", f"not an Arrow file from row {row} on: {error}")
+
+
+def _rewound(file: BinaryIO) -> BinaryIO:
+    file.seek(0)
+    return file
+
+
+def _columns(schema: Any, path: str, source: Source) -> list[str]:
+    """The columns to read. Raises InputError for one that is missing, and for a text column of another type."""
     from pyarrow import types
 
-    if column not in schema.names:
-        raise InputError(f"{path}: no column {column!r}; set text_field to one of {', '.join(schema.names)}")
-    kind = schema.field(column).type
+    told = told_by(source)
+    for where, name in [("text_field", source.text_field), *((f"fields.{fact}", name) for fact, name in told.items())]:
+        if name not in schema.names:
+            raise InputError(f"{path}: no column {name!r}; set {where} to one of {', '.join(schema.names)}")
+    kind = schema.field(source.text_field).type
     if types.is_dictionary(kind):
         kind = kind.value_type
-    if not (types.is_string(kind) or types.is_large_string(kind)):
-        raise InputError(f"{path}: column {column!r} is {kind}, not a string; set text_field to a text column")
+    if not (types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)):
+        raise InputError(
+            f"{path}: column {source.text_field!r} is {kind}, not a string; set text_field to a text column"
+        )
+    return [*dict.fromkeys([source.text_field, *told.values()])]
 
 
-def _record(number: int, scalar: Any, column: str) -> Item:
+def _rows_at_once(group: Any, column: str, reading: Reading) -> int:
+    """How many rows a batch may have. Raises ValueError for a column that unpacks to more than its bytes allow."""
+    chunks = [group.column(index) for index in range(group.num_columns)]
+    (chunk,) = [chunk for chunk in chunks if chunk.path_in_schema == column]
+    packed, unpacked = chunk.total_compressed_size, chunk.total_uncompressed_size
+    if unpacked > 64 * 2**20 and unpacked > reading.max_ratio * packed:
+        raise ValueError(
+            f"{packed} compressed bytes give {unpacked}, over {reading.max_ratio:g} times as many "
+            "(curate.reading.max_ratio)"
+        )
+    limit = DICTIONARY_ROWS if any("DICTIONARY" in name for name in chunk.encodings) else MAX_BATCH_ROWS
+    rows = BATCH_BYTES * max(int(group.num_rows), 1) // max(int(unpacked), 1)
+    return min(max(rows, 1), limit)
+
+
+def _items(batch: Any, first: int, source: Source, reading: Reading) -> Iterator[Item]:
+    told = told_by(source)
+    columns: dict[str, Sequence[Any]] = {}
+    for name in dict.fromkeys(told.values()):
+        columns[name] = batch.column(name).to_pylist()
+    for place, text in enumerate(_values(batch.column(source.text_field))):
+        row = first + place
+        if isinstance(text, str):
+            facts = facts_of({name: column[place] for name, column in columns.items()}, told) if told else {}
+            yield _record(row, text, facts, reading.max_record_bytes)
+        else:
+            yield Broken(row, "broken_record", f"row {row}: {text or f'column {source.text_field!r} is null'}")
+
+
+def _values(column: Any) -> Sequence[Any]:
+    """Texts, None for nulls, and the error where bytes are not UTF-8."""
     try:
-        text = scalar.as_py()
+        values: Sequence[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        values = [_value(scalar) for scalar in column]
+    return values
+
+
+def _value(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
     except UnicodeDecodeError as error:
-        return Broken(number, "broken_record", f"row {number}: not UTF-8: {error.reason}")
-    if text is None:
-        return Broken(number, "broken_record", f"row {number}: column {column!r} is null")
-    return Record(number, text)
+        return ValueError(f"not UTF-8: {error.reason}")
+
+
+def _record(row: int, text: str, facts: dict[str, Any], max_bytes: int) -> Item:
+    raw = text.encode()
+    if len(raw) > max_bytes:
+        return Broken(row, "too_long", f"row {row}: {len(raw)} bytes, more than {max_bytes}", len(raw))
+    return Record(row, text, Facts(raw_sha256=sha256(raw).hexdigest(), **facts))

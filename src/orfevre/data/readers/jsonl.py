@@ -1,47 +1,85 @@
 """JSON lines, plain or compressed: one record a line, and every broken line accounted for."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import date
+from hashlib import sha256
 from typing import Any, BinaryIO, NoReturn
 
 from orfevre.data.readers import compressed
-from orfevre.data.readers.record import Broken, Item, Record
-
-MAX_LINE_BYTES = 256 * 2**20
-"""A longer line is counted as broken and not kept in memory."""
+from orfevre.data.readers.record import Broken, Facts, Item, Record
+from orfevre.recipe import Reading, Source
 
 
-def read_jsonl(file: BinaryIO, path: str, field: str) -> Iterator[Item]:
+def read_jsonl(file: BinaryIO, path: str, source: Source, reading: Reading) -> Iterator[Item]:
     """Records with the line number; a line that is blank, not JSON, or lacks the text is a `broken_record`."""
-    number = 0
+    number = offset = 0
+    fields = told_by(source)
+    is_packed = path.endswith((".gz", ".zst"))  # then the place of a line in the file as stored means nothing
     try:
-        for number, line in enumerate(compressed.lines(file, path, MAX_LINE_BYTES), start=1):
+        found = compressed.lines(file, path, reading.max_record_bytes, reading.max_ratio)
+        for number, line in enumerate(found, start=1):
             if isinstance(line, int):
-                yield _broken(number, f"{line} bytes in one line, more than {MAX_LINE_BYTES}", line)
+                cause = f"line {number}: {line} bytes, more than {reading.max_record_bytes}"
+                yield Broken(number, "too_long", cause, line)
+                offset += line + 1
             else:
-                yield _record(number, line, field)
+                yield _record(number, line, (source.text_field, fields), -1 if is_packed else offset)
+                offset += len(line) + 1
     except compressed.DamagedStreamError as error:
         yield Broken(0, "unreadable", f"after line {number}: {error}")
 
 
-def _record(number: int, line: bytes, field: str) -> Item:
+def told_by(source: Source) -> dict[str, str]:
+    """The facts that fields or columns of this source tell, and which."""
+    return {fact: name for fact, name in source.fields if name}
+
+
+def _record(number: int, line: bytes, names: tuple[str, Mapping[str, str]], offset: int) -> Item:
+    text_field, fields = names
     try:
-        return Record(number, _text(line, field))
+        table = _table(line)
+        text = _text(table, text_field)
     except UnicodeDecodeError as error:
         return _broken(number, f"not UTF-8: {error.reason} at byte {error.start}", len(line))
     except json.JSONDecodeError as error:
         return _broken(number, f"not JSON: {error.msg} at character {error.pos + 1}", len(line))
     except (ValueError, RecursionError) as error:  # NaN, a number of too many digits, nesting too deep, no text
         return _broken(number, str(error), len(line))
+    told = facts_of(table, fields) if fields else {}
+    return Record(number, text, Facts(raw_sha256=sha256(line).hexdigest(), offset=offset, **told))
 
 
-def _text(line: bytes, field: str) -> str:
-    """The text of one line. Raises ValueError with the cause."""
+def facts_of(table: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, Any]:
+    """What the fields that the recipe names say; numbers and times are written out, lists and objects say nothing."""
+    told = {}
+    for fact, name in fields.items():
+        value = table.get(name)
+        if isinstance(value, str):
+            told[fact] = value
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            told[fact] = str(value)
+        elif isinstance(value, date):  # of a Parquet column
+            told[fact] = value.isoformat()
+    return told
+
+
+def _table(line: bytes) -> Mapping[str, Any]:
+    """The object of one line. Raises ValueError with the cause."""
+    import orjson
+
     if not line.strip():
         raise ValueError("blank line")
-    table = json.loads(line.decode("utf-8-sig"), strict=False, parse_constant=_refuse)
+    try:
+        table = orjson.loads(line)
+    except ValueError:  # orjson is stricter than json is told to be here, and knows less of the cause
+        table = json.loads(line.decode("utf-8-sig"), strict=False, parse_constant=_refuse)
     if not isinstance(table, dict):
         raise ValueError(f"not an object but {_kind(table)}")
+    return table
+
+
+def _text(table: Mapping[str, Any], field: str) -> str:
     if field not in table:
         raise ValueError(f"no field {field!r}")
     text = table[field]

@@ -1,57 +1,51 @@
 """Files that are one document each: plain text, Markdown, source code."""
 
-import codecs
 import email.parser
 import inspect
 import re
 import tokenize
 from collections.abc import Iterator
+from hashlib import sha256
 from io import BytesIO
 
-from orfevre.data.readers.record import Broken, Item, Record
-
-_MARKS = (  # the longer marks first: UTF-32's little-endian mark begins with UTF-16's
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
+from orfevre.data.readers import encoding
+from orfevre.data.readers.record import Broken, Facts, Item, Record
 
 
 def read_text(data: bytes) -> Iterator[Item]:
-    yield _decoded(data, _marked_encoding(data))
+    yield _decoded(data, "text/plain")
 
 
 def read_markdown(data: bytes, name: str) -> Iterator[Item]:
     """Markdown; of a package's METADATA or PKG-INFO only the description, without the headers."""
-    item = _decoded(data, _marked_encoding(data))
+    item = _decoded(data, "text/markdown")
     if isinstance(item, Record) and name in ("METADATA", "PKG-INFO"):
-        item = Record(0, _description(item.text))
+        item = Record(0, _description(item.text), item.facts)
     yield item
 
 
 def read_code(data: bytes, language: str) -> Iterator[Item]:
     """Source code; Python's may name its encoding in a comment (PEP 263)."""
-    encoding = _marked_encoding(data)
-    if language == "python" and encoding == "utf-8":
-        try:
-            encoding, _ = tokenize.detect_encoding(BytesIO(data).readline)
-        except SyntaxError as error:
-            yield Broken(0, "undecodable", f"encoding comment: {error}", len(data))
-            return
-    yield _decoded(data, encoding)
-
-
-def _marked_encoding(data: bytes) -> str:
-    return next((encoding for mark, encoding in _MARKS if data.startswith(mark)), "utf-8")
-
-
-def _decoded(data: bytes, encoding: str) -> Item:
+    if language != "python" or encoding.marked(data) != "utf-8":
+        yield _decoded(data, "text/plain")
+        return
     try:
-        return Record(0, data.decode(encoding))
+        declared, _ = tokenize.detect_encoding(BytesIO(data).readline)
+        yield Record(0, data.decode(declared), _facts(data, "text/plain", declared))
+    except (SyntaxError, UnicodeError, LookupError) as error:
+        yield Broken(0, "undecodable", f"encoding comment: {error}", len(data))
+
+
+def _decoded(data: bytes, media_type: str) -> Item:
+    try:
+        text, name = encoding.decode(data)
     except (UnicodeError, LookupError) as error:
-        return Broken(0, "undecodable", f"not {encoding}: {error}", len(data))
+        return Broken(0, "undecodable", f"neither UTF-8 nor plainly another encoding: {error}", len(data))
+    return Record(0, text, _facts(data, media_type, name))
+
+
+def _facts(data: bytes, media_type: str, charset: str) -> Facts:
+    return Facts(media_type=f"{media_type}; charset={charset}", raw_sha256=sha256(data).hexdigest())
 
 
 def _description(metadata: str) -> str:
