@@ -6,7 +6,7 @@ of runs it had not seen (stacking, Breiman 1996). Those same out-of-fold errors 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 import numpy as np
 from scipy.optimize import nnls
@@ -29,16 +29,6 @@ SHRINK = 0.1
 MANY_RUNS = 128
 """From here on 5 folds instead of 10; a fold's laws begin where those of all runs ended, its process keeps their
 hyper-parameters (with fewer runs that would let a fold know what it is asked: intervals at 32 runs held 80 %)."""
-
-
-class Member(Protocol):
-    """One way to tell a loss from a mixture."""
-
-    def mean(self, weights: Array) -> Array:
-        """Mixtures [m, S] -> [m]."""
-
-    def gradient(self, weights: Array) -> Array:
-        """At one mixture [S] -> [S]."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +54,15 @@ class Smooth:
         return np.sqrt(self.process.variance(self.features(weights)) + self.process.noise**2)
 
 
+Members: TypeAlias = tuple[law.Law, law.Law, Smooth]
+"""The effective-data law, the log-linear law, the process."""
+
+
 @dataclass(frozen=True)
 class Blend:
     """Members and how far each is believed."""
 
-    members: tuple[law.Law, law.Law, Smooth]
+    members: Members
     shares: Array
     """[K], at least 0, summing to 1."""
 
@@ -102,10 +96,10 @@ class Stack:
 
 def fit(weights: Array, losses: Array, folds: Sequence[Array], ridge: float) -> Stack:
     """Fit one loss [n] of mixtures [n, S]; `folds` are F arrays of row numbers that partition the runs."""
-    everything = _members(weights, losses, ridge, None)
+    everything = _members(weights, losses, ridge, None, gp.STARTS)
     known = everything if len(losses) >= MANY_RUNS else None
     seen = [np.setdiff1d(np.arange(len(losses)), fold) for fold in folds]
-    without = [_members(weights[rows], losses[rows], ridge, known) for rows in seen]
+    without = [_members(weights[rows], losses[rows], ridge, known, gp.STARTS[:1]) for rows in seen]
     told, doubt = np.empty((len(losses), len(everything))), np.empty(len(losses))
     for fold, members in zip(folds, without, strict=True):
         told[fold] = np.stack([one.mean(weights[fold]) for one in members], axis=1)
@@ -155,20 +149,17 @@ def folds_of(groups: Sequence[Sequence[int]], num_runs: int) -> list[Array]:
 
 
 def _members(
-    weights: Array, losses: Array, ridge: float, begun: tuple[law.Law, law.Law, Smooth] | None
-) -> tuple[law.Law, law.Law, Smooth]:
-    """Fitted members; `begun` are those of more runs, to begin at (and whose hyper-parameters are kept)."""
+    weights: Array, losses: Array, ridge: float, begun: Members | None, starts: Sequence[tuple[float, float]]
+) -> Members:
+    """Fitted members. `begun` are those of more runs, to begin at; the process keeps their hyper-parameters, and climbs
+    to its own from `starts` where there are none."""
     effective = law.fit("effective", weights, losses, ridge, begun[0].theta if begun else None)
     loglinear = law.fit("loglinear", weights, losses, ridge, begun[1].theta if begun else None)
-    return effective, loglinear, _process(weights, losses, begun[2] if begun else None)
-
-
-def _process(weights: Array, losses: Array, kept: Smooth | None) -> Smooth:
-    if kept is not None:
-        known = kept.process
-        process = gp.condition(kept.features(weights), losses, known.theta, known.centre, known.scale)
-        return Smooth(process, kept.shift, kept.spread)
+    if begun:
+        smooth, known = begun[2], begun[2].process
+        process = gp.condition(smooth.features(weights), losses, known.theta, known.centre, known.scale)
+        return effective, loglinear, Smooth(process, smooth.shift, smooth.spread)
     logs = np.log(weights + FLOOR)
     shift, spread = np.mean(logs, axis=0), np.std(logs, axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0)  # a source that no run varies
-    return Smooth(gp.fit((logs - shift) / spread, losses), shift, spread)
+    return effective, loglinear, Smooth(gp.fit((logs - shift) / spread, losses, starts), shift, spread)
