@@ -13,11 +13,11 @@ from .reading import Reading
 from .recipe import Recipe
 from .rights import Extraction, OptOut
 from .sources import Source
-from .stages import Machine, Runner, Tokenize
+from .stages import Machine, Ray, Runner, Tokenize
 from .tasks import Contamination, Task
 
 __all__ = [
     "Boilerplate", "Classifier", "Contamination", "Curate", "Dedup", "Evaluate", "Extraction", "Farm", "Language",
-    "Machine", "Mix", "Model", "OptOut", "Optim", "Personal", "Plan", "Quality", "Reading", "Recipe", "Release",
+    "Machine", "Mix", "Model", "OptOut", "Optim", "Personal", "Plan", "Quality", "Ray", "Reading", "Recipe", "Release",
     "Repair", "Runner", "ScaleUp", "Source", "Task", "Tokenize", "Train", "Training", "from_json", "from_table", "load",
 ]  # fmt: skip

@@ -7,12 +7,22 @@ from pydantic import Field
 from .base import Count, NonNegative, Section
 
 
+class Ray(Section):
+    address: str = ""
+    """A cluster's address (`auto`, `host:6379`); empty starts a local Ray for as long as it is needed. Every machine
+    needs the same orfevre, and must see the work folder and the sources at the same paths."""
+
+
 class Runner(Section):
-    kind: Literal["pool", "inline"] = "pool"
-    """`pool` maps work over processes, `inline` stays in this one. Results are the same bytes."""
+    kind: Literal["pool", "inline", "ray"] = "pool"
+    """`pool` maps work over processes, `inline` stays in this one, `ray` spreads it over a Ray cluster. Results are the
+    same bytes."""
 
     workers: int = Field(default=0, ge=0)
-    """Processes in the pool; 0 is one for each core this process may use."""
+    """Tasks at once; 0 is one for each core this process may use, or that the cluster has."""
+
+    ray: Ray = Ray()
+    """Where `ray` runs."""
 
 
 class Machine(Section):
@@ -28,4 +38,8 @@ class Tokenize(Section):
     """Text the tokenizer is trained on, split evenly over the sources."""
 
     file: str = ""
-    """A tokenizer.json to use instead of training one."""
+    """A tokenizer to use instead of training one: a tokenizer.json, or Mistral's tekken.json or tokenizer.model."""
+
+    engine: Literal["auto", "gigatoken", "tokenizers"] = "auto"
+    """What encodes: `auto` takes gigatoken where it gives the ids of Hugging Face's `tokenizers` on a sample of the run
+    and that library otherwise, and says so. The shards are the same bytes."""
