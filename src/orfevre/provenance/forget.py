@@ -129,7 +129,7 @@ def _counted(table: Facts) -> str:
     if not table["documents"]:
         return "No document of the current artefacts matches; the rules hold for the next run"
     parts = [f"{sum(table[state].values())} {state}" for state in ("kept", "dropped") if table[state]]
-    return f"{len(table['documents'])} documents match: {', '.join(parts)}"
+    return f"Documents that match: {', '.join(parts)}"
 
 
 def _consequences(run: Run, table: Facts) -> list[str]:
