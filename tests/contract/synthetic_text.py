@@ -41,7 +41,7 @@ def write_curate(run: Run, draft: Path) -> dict[str, int]:
     sources = {}
     for number, source in enumerate(run.recipe.sources):
         kept = _documents(run, source.name, run.documents * (number + 2) // 2)
-        dropped = _dropped(run, source.name, len(kept) * (number + 1) // 8)
+        dropped = _dropped(run, source.name, kept, len(kept) * (number + 1) // 8)
         pq.write_table(pa.Table.from_pylist(kept, DOCUMENTS), draft / "documents" / f"{source.name}.parquet")
         pq.write_table(pa.Table.from_pylist(dropped, DROPPED), draft / "dropped" / f"{source.name}.parquet")
         split = {
@@ -56,9 +56,10 @@ def write_curate(run: Run, draft: Path) -> dict[str, int]:
             "dropped": dict(Counter(row["reason"] for row in dropped if row["reason"] != "broken_record")),
             "broken": dict(Counter(row["reason"] for row in dropped if row["reason"] == "broken_record")),
             "licence": source.licence, "licences": {source.licence: len(kept)}, "language": source.language,
-            "languages": dict(Counter(row["language"] for row in kept)), "edits": {},
+            "languages": dict(Counter(row["language"] for row in kept)), "edits": {"email": number, "mojibake": 2},
         }  # fmt: skip
     write_json(draft / "stats.json", {"sources": sources})
+    write_json(draft / "contamination.json", _contamination())
     totals = {key: sum(table[key] for table in sources.values()) for key in ("read", "kept")}
     return totals | {"dropped": totals["read"] - totals["kept"]}
 
@@ -79,13 +80,28 @@ def _documents(run: Run, source: str, count: int) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row["id"])
 
 
-def _dropped(run: Run, source: str, count: int) -> list[dict[str, Any]]:
-    details = {"too_short": "120", "language": "de 0.93", "exact_duplicate": "0" * 16, "near_duplicate": "0" * 16,
+def _contamination() -> dict[str, Any]:
+    found = [
+        {"item": item, "location": f"{{data}}/quiz.jsonl#{item}", "dropped": {"documents": 1, "overlap": 0.8},
+         "kept": {"documents": item % 2, "overlap": 0.1 * (item % 2)}}
+        for item in range(3, 20)
+    ]  # fmt: skip
+    quiz = {"items": 120, "too_short": 2, "not_checked": 3, "documents_dropped": 17, "dirty": 17,
+            "partly_in_documents": 9, "found": found}  # fmt: skip
+    none = dict.fromkeys(quiz, 0) | {"items": 40, "found": []}
+    return {"ngram": 13, "min_words": 8, "min_overlap": 0.3, "max_items": 100, "tasks": {"quiz": quiz, "clean": none}}
+
+
+def _dropped(run: Run, source: str, kept: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    twin = kept[0]
+    details = {"too_short": "120", "language": "de 0.93", "exact_duplicate": twin["id"], "near_duplicate": twin["id"],
                "repeated_lines": "0.41", "broken_record": "line 3: not JSON"}  # fmt: skip
     rows = []
     for number in range(count):
         text = f"dropped {source} {number} {_words(run.rng, 12)}"
         reason = run.rng.choices(list(details), weights=[5, 2, 3, 8, 2, 1])[0]
+        if reason == "near_duplicate":
+            text = f"{twin['text'].replace('gold', 'GOLD', 1)} copy {number} <script>alert('a drop is text')</script>"
         rows.append({
             "id": sha256(text.encode()).hexdigest()[:16], "source": source, "reason": reason,
             "location": f"{{data}}/{source}.txt#d{number}", "detail": details[reason], "num_bytes": len(text),

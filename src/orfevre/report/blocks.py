@@ -111,13 +111,30 @@ class Tokens:
 
 
 @dataclass(frozen=True)
+class Piece:
+    text: str
+    changed: bool
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Two texts side by side (one below the other on a phone), with what differs marked."""
+
+    kind: ClassVar[str] = "sides"
+    left_title: str
+    left: Sequence[Piece]
+    right_title: str
+    right: Sequence[Piece]
+
+
+@dataclass(frozen=True)
 class Link:
     kind: ClassVar[str] = "link"
     text: str
     href: str
 
 
-Block = Text | Cards | Table | Plot | Items | Code | Sample | Tokens | Link
+Block = Text | Cards | Table | Plot | Items | Code | Sample | Sides | Tokens | Link
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any
 from orfevre import artifact
 from orfevre.report.blocks import Plot, Section
 from orfevre.report.facts import Facts, gather
-from orfevre.report.sections import bill, data, experts, ledger, mixture, training
+from orfevre.report.sections import bill, experts, ledger, mixture, training
+from orfevre.report.sections.data import contamination, drops, duplicates, sources, texts, tokens
 from orfevre.report.sections.headline import headline
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -23,8 +24,12 @@ Drawings = dict[str, tuple[str, str]]
 
 SECTIONS: tuple[Callable[[Facts], Section], ...] = (
     ledger.timeline,
-    data.sources,
-    data.tokens,
+    sources.sources,
+    drops.drops,
+    duplicates.duplicates,
+    texts.texts,
+    contamination.contamination,
+    tokens.tokens,
     mixture.chosen,
     mixture.trust,
     mixture.check,

@@ -8,6 +8,8 @@ from typing import Any
 
 from orfevre import artifact, metrics
 from orfevre.ledger import Manifest
+from orfevre.report import samples
+from orfevre.report.samples import Samples
 
 STAGES = ("curate", "tokenize", "mix", "plan", "train", "evaluate", "release")
 """In the order of the journey."""
@@ -25,7 +27,11 @@ class Facts:
     recipes: Mapping[str, Table]
     """The resolved recipe each finished stage was made from."""
     stats: Table | None
+    contamination: Table | None
+    """None too where the recipe names no tasks."""
+    samples: Samples | None
     index: Table | None
+    fertility: Table | None
     mixture: Table | None
     checks: list[Table]
     bill: Table | None
@@ -57,8 +63,11 @@ def gather(run_folder: Path) -> Facts:
         name=next((manifest.run for manifest in found.values()), run_folder.resolve().name),
         manifests=found,
         recipes={stage: _json(run_folder / stage / "recipe.json") for stage in found},
-        stats=table("curate", "stats.json"),
+        stats=(stats := table("curate", "stats.json")),
+        contamination=_if_there(run_folder / "curate" / "contamination.json") if stats else None,
+        samples=samples.gather(run_folder / "curate", list(stats["sources"])) if stats else None,
         index=table("tokenize", "index.json"),
+        fertility=_if_there(run_folder / "tokenize" / "fertility.json") if "tokenize" in found else None,
         mixture=table("mix", "mixture.json"),
         checks=lines("mix", "checks.jsonl"),
         bill=table("plan", "bill.json"),
@@ -67,6 +76,10 @@ def gather(run_folder: Path) -> Facts:
         scores=table("evaluate", "scores.json"),
         magnet=(run_folder / "release" / "magnet.txt").read_text("utf-8").strip() if "release" in found else None,
     )
+
+
+def _if_there(path: Path) -> Table | None:
+    return _json(path) if path.exists() else None
 
 
 def _json(path: Path) -> Table:

@@ -145,6 +145,10 @@ def reason(name: str) -> str:
     return name.replace("_", " ")
 
 
+def shortened(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
 def sentence(text: str) -> str:
     """Begins with a capital, ends with a full stop."""
     text = text.strip()

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 import synthetic_run
 
 SECTION_IDS = [
-    "journey", "sources", "tokens", "mixture", "surrogate", "check", "price", "training", "experts", "bill", "scores",
-    "samples", "ledger", "reproducibility",
+    "journey", "sources", "drops", "duplicates", "texts", "contamination", "tokens", "mixture", "surrogate", "check",
+    "price", "training", "experts", "bill", "scores", "samples", "ledger", "reproducibility",
 ]  # fmt: skip
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 

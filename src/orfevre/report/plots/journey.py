@@ -1,6 +1,6 @@
 """What each stage took, and how each source fared: horizontal bars, one row a stage or a source."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -31,23 +31,24 @@ def timeline(manifests: Mapping[str, Manifest], narrow: bool) -> Figure:
     return drawn
 
 
-def drops(sources: Mapping[str, Mapping[str, object]], reasons: Sequence[str], narrow: bool) -> Figure:
-    """Share of each source's documents that was kept, or dropped for each reason. `reasons` fixes the order."""
-    drawn = drawing.figure(narrow, (0.55 if not narrow else 1.0) + 0.36 * len(sources))
+def drops(shares: Mapping[str, Mapping[str, float]], narrow: bool) -> Figure:
+    """Of each source, the share of documents that was kept, then what each step took out; each has the same parts."""
+    parts = list(next(iter(shares.values()), {}))
+    drawn = drawing.figure(narrow, (0.55 if not narrow else 1.0) + 0.36 * len(shares))
     axes = drawn.add_subplot()
     handles = []
-    left = [0.0] * len(sources)
-    for number, reason in enumerate(["kept", *reasons]):
-        values = [_part(table, reason) for table in sources.values()]
+    left = [0.0] * len(shares)
+    for number, part in enumerate(parts):
+        values = [own[part] for own in shares.values()]
         handles.append(
             axes.barh(
-                range(len(values)), values, left=left, height=0.66, label=words.reason(reason),
+                range(len(values)), values, left=left, height=0.66, label=part,
                 color=drawing.SERIES[number % 8], hatch=drawing.HATCHES[(number + number // 8) % 8] or None,
                 edgecolor=drawing.PAPER, linewidth=0.8,
             )
         )  # fmt: skip
         left = [start + value for start, value in zip(left, values, strict=True)]
-    drawing.rows_axes(axes, list(sources))
+    drawing.rows_axes(axes, list(shares))
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(lambda value, _: words.share(value, 0))
     drawing.legend(drawn, narrow, handles, columns=6)
@@ -65,13 +66,6 @@ def compression(bytes_per_token: Mapping[str, float], narrow: bool) -> Figure:
     for row, value in enumerate(values):
         drawing.beside(axes, value, row, f"{value:.2f}")
     return drawn
-
-
-def _part(table: Mapping[str, object], reason: str) -> float:
-    dropped = table["dropped"]
-    number = table["kept"] if reason == "kept" else dropped.get(reason, 0) if isinstance(dropped, Mapping) else 0
-    read = table["read"]
-    return float(number) / read if isinstance(number, int | float) and isinstance(read, int) and read else 0.0
 
 
 def _bare(axes: Axes, largest: float) -> None:
