@@ -31,8 +31,19 @@ def entry(number: int, sha256: bytes, num_bytes: int, quality: float | None) -> 
 
 def write(stem: Path, index: NDArray[np.void], texts: Sequence[bytes], rules: Dedup) -> None:
     """Leave the three files of a part; `texts` are the UTF-8 of the documents of `index` (INDEX), in its order."""
-    assert index.dtype == INDEX and len(index) == len(texts)
-    signatures, num_shingles = minhash.signatures(texts, rules.num_bands * rules.rows_per_band)
+    save(stem, index, *minhash.signatures(texts, width_of(rules)), rules)
+
+
+def width_of(rules: Dedup) -> int:
+    """Values in a signature."""
+    return rules.num_bands * rules.rows_per_band
+
+
+def save(
+    stem: Path, index: NDArray[np.void], signatures: minhash.Signatures, num_shingles: minhash.Ints, rules: Dedup
+) -> None:
+    """The same, of texts that are signed already."""
+    assert index.dtype == INDEX and len(index) == len(signatures) == len(num_shingles)
     keys = np.ascontiguousarray(minhash.band_keys(signatures, rules.num_bands).T)
     for name, array in (("index", index), ("keys", keys), ("shingles", num_shingles.astype(np.int32))):
         np.save(stem.with_suffix(f".{name}.npy"), array, allow_pickle=False)

@@ -83,6 +83,7 @@ __attribute__((target("avx512f"))) static void lower_avx512(LOWER_ARGUMENTS)
 {
     LOWER_512(8)
     LOWER_512(4)
+    LOWER_512(2)
     LOWER_512(1)
     lower_plain(shingle, num_shingles, multiplier, addend, num_values, value);
 }

@@ -14,7 +14,7 @@ class Dedup(Section):
     group_jaccard: Fraction = 0.5
     """Documents this similar are kept, but fall on the same side of the train/validation split."""
 
-    num_bands: Count = 20
+    num_bands: Count = 24
     """LSH bands. Documents that share one whole band are compared; more bands find looser pairs."""
 
     rows_per_band: Count = 4

@@ -202,7 +202,7 @@ def test_a_bucket_of_boilerplate_is_bounded(tmp_path: Path, monkeypatch: pytest.
     found = decide(tmp_path, documents, Dedup())
     assert [number for number, (status, _, _) in found.items() if status == KEPT] == [10]
     assert all(twin == 10 and group == 10 for _, twin, group in found.values())
-    assert np.load(tmp_path / "dedup" / "pairs" / "000000.npy").shape[1] <= 3 * 40
+    assert np.load(tmp_path / "dedup" / "pairs" / "000000.npy").shape[1] < 40 * 39 // 2
 
 
 def test_nothing_and_texts_without_words(tmp_path: Path) -> None:
