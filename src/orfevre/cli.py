@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orfevre import __version__, cli_data, cli_model
+from orfevre import __version__, cli_data, cli_mix, cli_model
 
 if TYPE_CHECKING:
     from orfevre.recipe import Recipe
@@ -170,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
         _with_recipe(verbs.add_parser(name, help=purpose, description=_sentence(purpose)), _stage)
     cli_data.add(verbs)
     cli_model.add(verbs)
+    cli_mix.add(verbs)
     schema = verbs.add_parser("schema", help="print the recipe's JSON Schema, every key with its meaning")
     schema.set_defaults(function=_schema)
     return parser

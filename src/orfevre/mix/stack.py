@@ -96,10 +96,10 @@ class Stack:
 
 def fit(weights: Array, losses: Array, folds: Sequence[Array], ridge: float) -> Stack:
     """Fit one loss [n] of mixtures [n, S]; `folds` are F arrays of row numbers that partition the runs."""
-    everything = _members(weights, losses, ridge, None, gp.STARTS)
+    everything = all_members(weights, losses, ridge)
     known = everything if len(losses) >= MANY_RUNS else None
     seen = [np.setdiff1d(np.arange(len(losses)), fold) for fold in folds]
-    without = [_members(weights[rows], losses[rows], ridge, known, gp.STARTS[:1]) for rows in seen]
+    without = [all_members(weights[rows], losses[rows], ridge, known, gp.STARTS[:1]) for rows in seen]
     told, doubt = np.empty((len(losses), len(everything))), np.empty(len(losses))
     for fold, members in zip(folds, without, strict=True):
         told[fold] = np.stack([one.mean(weights[fold]) for one in members], axis=1)
@@ -148,8 +148,12 @@ def folds_of(groups: Sequence[Sequence[int]], num_runs: int) -> list[Array]:
     return [np.array(sorted(row for place in part for row in groups[place])) for part in np.array_split(order, wanted)]
 
 
-def _members(
-    weights: Array, losses: Array, ridge: float, begun: Members | None, starts: Sequence[tuple[float, float]]
+def all_members(
+    weights: Array,
+    losses: Array,
+    ridge: float,
+    begun: Members | None = None,
+    starts: Sequence[tuple[float, float]] = gp.STARTS,
 ) -> Members:
     """Fitted members. `begun` are those of more runs, to begin at; the process keeps their hyper-parameters, and climbs
     to its own from `starts` where there are none."""

@@ -94,6 +94,15 @@ class Surrogate:
         reach = np.array([np.quantile(np.delete(errors, row), confidence) for row in range(len(errors))]) * doubt
         return mean, mean - reach, mean + reach
 
+    def told_losses(self, confidence: float) -> tuple[Array, Array]:
+        """Ends of every run's interval for each loss, from the other runs' scaled errors; [n, J] each."""
+        ends = []
+        for one, loss in zip(self.stacks, self.measured.T, strict=True):
+            errors = np.abs(loss - one.told) / one.doubt
+            reach = one.doubt * np.array([np.quantile(np.delete(errors, row), confidence) for row in range(len(loss))])
+            ends.append((one.told - reach, one.told + reach))
+        return np.stack([low for low, _ in ends], axis=1), np.stack([high for _, high in ends], axis=1)
+
     @cached_property
     def stretch(self) -> float:
         """What the 90 % quantile of the target's scaled out-of-fold errors is of a normal one's."""

@@ -1,0 +1,113 @@
+"""The verbs for teams that train elsewhere: fit and design. The same rules as in cli.py."""
+
+import argparse
+from pathlib import Path
+from typing import TypeAlias
+
+Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+FIT_EXAMPLES = """\
+RUNS.csv has a row a run: weight.<source> (shares), loss.<target>, and if you like run, num_params, num_tokens.
+
+examples:
+  orfevre fit runs.csv                                              how well unseen runs are told
+  orfevre fit runs.csv --predict candidates.csv --out predicted.csv
+  orfevre fit runs.csv --predict candidates.csv --out predicted.csv --num-params 1e9 --num-tokens 25e9
+"""
+DESIGN_EXAMPLES = """\
+examples:
+  orfevre design --sources web,code,books --runs 32 --out design.csv
+  orfevre design --sources web,code,books --natural web=0.8,code=0.15,books=0.05 --runs 32 --out design.csv
+  orfevre design --from pool.csv --runs 16 --after runs.csv --out next.csv
+"""
+
+
+def add(verbs: Verbs) -> None:
+    _add_fit(verbs)
+    _add_design(verbs)
+
+
+def _fit(options: argparse.Namespace) -> int:
+    from orfevre.errors import InputError
+    from orfevre.mix import elsewhere
+
+    if (options.num_params is None) != (options.num_tokens is None):
+        raise InputError("--num-params and --num-tokens go together")
+    scale = None if options.num_params is None else (options.num_params, options.num_tokens)
+    elsewhere.fit(Path(options.runs), _path(options.predict), _path(options.out), scale)
+    return 0
+
+
+def _design(options: argparse.Namespace) -> int:
+    from orfevre.errors import InputError
+    from orfevre.mix import elsewhere
+
+    if (options.sources is None) == (options.pool is None):
+        raise InputError("give either --sources, to draw mixtures, or --from POOL.csv, to choose among given ones")
+    if options.pool is not None:
+        elsewhere.choose(Path(options.pool), options.num_runs, Path(options.out), _path(options.after))
+    else:
+        sources = [name.strip() for name in options.sources.split(",") if name.strip()]
+        elsewhere.propose(sources, _shares(options.natural), options.num_runs, Path(options.out), options.seed)
+    return 0
+
+
+def _path(given: str | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _shares(text: str) -> dict[str, float]:
+    """`a=0.2,b=0.8`. Raises InputError for a part that is none."""
+    from orfevre.errors import InputError
+
+    found = {}
+    for part in (part for part in text.split(",") if part.strip()):
+        name, _, share = part.partition("=")
+        try:
+            found[name.strip()] = float(share)
+        except ValueError:
+            raise InputError(f"--natural {text}: {part!r} is not SOURCE=SHARE") from None
+    return found
+
+
+def _add_fit(verbs: Verbs) -> None:
+    fit = verbs.add_parser(
+        "fit",
+        epilog=FIT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        help="losses of mixtures you have not run, told from runs of your own, with 90 %% intervals",
+        description="Fit orfevre's surrogate to runs trained anywhere, say how well it tells runs it has not seen, and "
+        "predict other mixtures with 90 % intervals.",
+    )
+    fit.add_argument("runs", metavar="RUNS.csv", help="measured runs")
+    fit.add_argument("--predict", metavar="CANDIDATES.csv", help="mixtures to ask about: weight.<source> columns")
+    fit.add_argument("--out", metavar="PREDICTED.csv", help="their rows with pred., lo. and hi. of every target")
+    fit.add_argument("--num-params", type=float, metavar="N", help="predict at this scale, of which RUNS.csv has runs")
+    fit.add_argument("--num-tokens", type=float, metavar="N", help="training tokens of that scale")
+    fit.set_defaults(function=_fit)
+
+
+def _add_design(verbs: Verbs) -> None:
+    design = verbs.add_parser(
+        "design",
+        epilog=DESIGN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        help="which mixtures to run next, as a CSV file",
+        description="Mixtures far from each other, the natural and the uniform one among them, with repeats that "
+        "measure the noise; or the most different ones of a pool.",
+    )
+    design.add_argument("--sources", metavar="A,B,...", help="names of the sources to mix")
+    design.add_argument("--natural", default="", metavar="A=0.8,B=0.2", help="shares of the sources' own sizes")
+    design.add_argument("--from", dest="pool", metavar="POOL.csv", help="choose among these mixtures instead")
+    design.add_argument("--after", metavar="RUNS.csv", help="with --from: far from these, which are done")
+    design.add_argument("--runs", dest="num_runs", type=_count, default=32, metavar="N", help="how many (32)")
+    design.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other mixtures (1)")
+    design.add_argument("--out", required=True, metavar="DESIGN.csv", help="where they go")
+    design.set_defaults(function=_design)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 2:
+        raise argparse.ArgumentTypeError("at least 2")
+    return number

@@ -1,0 +1,180 @@
+"""`orfevre fit` and `orfevre design`: the surrogate and the design for teams that train elsewhere. CSV in, CSV out."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orfevre import artifact, console
+from orfevre.errors import InputError
+from orfevre.mix import ladder, surrogate
+from orfevre.mix.design import design, farthest_first
+from orfevre.mix.gp import Array
+from orfevre.mix.limits import Limits
+from orfevre.mix.table import WEIGHT, Mixtures, Runs, read_mixtures, read_runs
+
+CONFIDENCE = 0.9
+
+Scale = tuple[float, float]
+"""Parameters and training tokens."""
+
+Rows = NDArray[np.intp]
+
+
+def fit(runs_path: Path, candidates: Path | None, out: Path | None, scale: Scale | None) -> None:
+    """Fit a stack to each loss, print how well it tells runs it has not seen, and predict `candidates` into `out`."""
+    if (candidates is None) != (out is None):
+        raise InputError("--predict CANDIDATES.csv and --out PREDICTED.csv go together")
+    runs = read_runs(runs_path)
+    asked = read_mixtures(candidates, runs.mixtures.sources) if candidates else None
+    for note in (*runs.mixtures.notes, *(asked.notes if asked else ())):
+        console.say(note)
+    base, larger = _scales(runs, scale, runs_path)
+    small = surrogate.fit(runs.weights[base], runs.losses[base], _even(runs))
+    _print_fit(runs, small, base)
+    told: surrogate.Surrogate | ladder.Rung = small
+    if larger is not None:
+        told = ladder.climb(small, runs.weights[larger], runs.losses[larger])
+        console.say(f"bent to {_named(runs.scales[larger][0])} by {told.count} runs there")
+    if asked is not None and out is not None:
+        artifact.write_text(out, _predicted(asked, runs.targets, told))
+        console.result(str(out))
+
+
+def propose(sources: Sequence[str], natural: Mapping[str, float], count: int, out: Path, seed: int) -> None:
+    """Write `count` mixtures of `sources` to run: natural (uniform where not given), uniform, then far from each other;
+    and two repeats of each of those two with other seeds, which measure the noise."""
+    if len(set(sources)) < 2 or len(set(sources)) != len(sources):
+        raise InputError(f"--sources {','.join(sources)}: name two or more different sources, separated by commas")
+    size = len(sources)
+    uniform = np.full(size, 1 / size)
+    shares = _natural(sources, natural) if natural else uniform
+    free = Limits(tuple(sources), np.zeros(size), np.ones(size))
+    mixtures = design(shares, uniform, free, count, seed)
+    repeated = [row for row in (0, 1) if row < len(mixtures)]
+    rows = [(f"p{place:03d}", seed, mixture) for place, mixture in enumerate(mixtures)]
+    rows += [
+        (f"r{place:03d}", seed + 1 + place // 2, mixtures[repeated[place % len(repeated)]])
+        for place in range(2 * len(repeated))
+    ]
+    header = ["run", "seed", *(WEIGHT + name for name in sources)]
+    artifact.write_text(out, _csv(header, [[run, one, *_cells(mixture)] for run, one, mixture in rows]))
+    console.result(str(out))
+
+
+def choose(pool_path: Path, count: int, out: Path, done_path: Path | None) -> None:
+    """Write the `count` mixtures of a pool that are farthest from each other and from those of `done_path`."""
+    pool = _pool(pool_path)
+    if count > len(pool.weights):
+        raise InputError(f"{pool_path}: holds {len(pool.weights)} mixtures, --runs asks for {count}; ask for fewer")
+    if done_path is None:
+        middle = int(np.argmin(np.sum((np.sqrt(pool.weights) - np.sqrt(pool.weights).mean(axis=0)) ** 2, axis=1)))
+        order = np.concatenate([[middle], np.delete(np.arange(len(pool.weights)), middle)])
+        chosen = order[farthest_first(pool.weights[order], count)]
+    else:
+        done = read_mixtures(done_path, pool.sources).weights
+        chosen = np.array(farthest_first(np.vstack([done, pool.weights]), len(done) + count, fixed=len(done)))
+        chosen = chosen[len(done) :] - len(done)
+    artifact.write_text(out, _csv(pool.header, [pool.cells[row] for row in chosen]))
+    console.result(str(out))
+
+
+def _pool(path: Path) -> Mixtures:
+    with_sources = _header_sources(path)
+    found = read_mixtures(path, with_sources)
+    for note in found.notes:
+        console.say(note)
+    return found
+
+
+def _header_sources(path: Path) -> tuple[str, ...]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            header = next(csv.reader(file), [])
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error})") from None
+    return tuple(name.strip()[len(WEIGHT) :] for name in header if name.strip().startswith(WEIGHT))
+
+
+def _natural(sources: Sequence[str], natural: Mapping[str, float]) -> Array:
+    if set(natural) - set(sources):
+        raise InputError(f"--natural names {', '.join(sorted(set(natural) - set(sources)))}, which is not in --sources")
+    shares = np.array([natural.get(name, 0.0) for name in sources])
+    if np.any(shares < 0) or abs(float(shares.sum()) - 1) > 0.02:
+        raise InputError(f"--natural: the shares sum to {shares.sum():g}; they must be 0 or more and sum to 1")
+    return np.asarray(shares / shares.sum())
+
+
+def _scales(runs: Runs, scale: Scale | None, path: Path) -> tuple[Rows, Rows | None]:
+    """Rows of the scale with the most runs, and rows of the scale asked for where that is another one."""
+    kinds, owner, counts = np.unique(runs.scales, axis=0, return_inverse=True, return_counts=True)
+    owner = owner.reshape(-1)
+    most = int(np.argmax(counts))
+    if len(kinds) > 1:
+        console.say(
+            "scales: " + ", ".join(f"{count} runs of {_named(kind)}" for kind, count in zip(kinds, counts, strict=True))
+        )
+    wanted = most if scale is None else _place(kinds, scale, path)
+    if wanted != most and counts[wanted] < 2:
+        raise InputError(f"{path}: one run of {_named(kinds[wanted])}; two to eight of them tell how losses change")
+    base = np.flatnonzero(owner == most)
+    return base, None if wanted == most else np.flatnonzero(owner == wanted)
+
+
+def _place(kinds: Array, scale: Scale, path: Path) -> int:
+    found = np.flatnonzero(np.all(kinds == np.array(scale), axis=1))
+    if not len(found):
+        there = ", ".join(_named(kind) for kind in kinds) if kinds.any() else "no num_params and num_tokens at all"
+        raise InputError(
+            f"{path}: no run of {_named(np.array(scale))}; it has {there}. Train four to eight mixtures at that scale "
+            "(`orfevre design`) and add them, or leave --num-params and --num-tokens out"
+        )
+    return int(found[0])
+
+
+def _named(scale: Array) -> str:
+    return f"{scale[0]:,.0f} parameters on {scale[1]:,.0f} tokens"
+
+
+def _even(runs: Runs) -> Array:
+    return np.full(len(runs.targets), 1 / len(runs.targets))
+
+
+def _print_fit(runs: Runs, fitted: surrogate.Surrogate, rows: Rows) -> None:
+    measured, low, high = runs.losses[rows], *fitted.told_losses(CONFIDENCE)
+    lines = []
+    for column, (name, one) in enumerate(zip(runs.targets, fitted.stacks, strict=True)):
+        loss = measured[:, column]
+        error = float(np.sqrt(np.mean((one.told - loss) ** 2)))
+        rank = surrogate.spearman(one.told, loss)
+        held = float(np.mean((low[:, column] <= loss) & (loss <= high[:, column])))
+        shares = " ".join(f"{share:.2f}" for share in one.whole.shares)
+        lines.append((name, "none" if rank is None else f"{rank:.3f}", f"{error:.4f}", f"{held:.0%}", shares))
+    console.say(f"{len(rows)} runs; each loss as told by models that had not seen the run:")
+    console.table(("target", "spearman", "error", f"{CONFIDENCE:.0%} intervals hold", "law log-linear process"), lines)
+
+
+def _predicted(asked: Mixtures, targets: Sequence[str], told: surrogate.Surrogate | ladder.Rung) -> str:
+    losses = told.losses(asked.weights)
+    low, high = told.loss_intervals(asked.weights, CONFIDENCE)
+    header = [*asked.header, *(f"{part}.{name}" for name in targets for part in ("pred", "lo", "hi"))]
+    clash = [name for name in header if header.count(name) > 1]
+    if clash:
+        raise InputError(f"the candidates already have a column {clash[0]}; rename it")
+    figures = np.stack([losses, low, high], axis=2).reshape(len(losses), -1)
+    return _csv(header, [[*cells, *_cells(row)] for cells, row in zip(asked.cells, figures, strict=True)])
+
+
+def _cells(values: Array) -> list[str]:
+    return [f"{value:.9g}" for value in values]
+
+
+def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,161 @@
+"""orfevre fit and design: a known law told from a CSV file, another scale, and every kind of bad table refused."""
+
+import csv
+
+import law
+import numpy as np
+import pytest
+
+from orfevre import cli
+from orfevre.mix import ladder, surrogate, table
+
+HEADER = ["run", "num_params", "num_tokens", *(f"weight.{name}" for name in law.SOURCES), "loss.code", "loss.docs"]
+
+
+def rows(count=28, seed=0, params=1e6, bend=lambda losses: losses):
+    rng = np.random.default_rng(seed)
+    mixtures = rng.dirichlet(np.ones(4), count)
+    losses = bend(law.loss_rows(mixtures)[:, [1, 2]]) + law.NOISE * rng.standard_normal((count, 2))
+    return [[f"x{n}", params, 1e9, *mixtures[n], *losses[n]] for n in range(count)]
+
+
+def write(path, header, lines):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *lines])
+    return path
+
+
+def read(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_fit_predicts_a_known_law_with_honest_intervals(tmp_path, capsys):
+    runs = write(tmp_path / "runs.csv", HEADER, rows())
+    unseen = [line[:7] for line in rows(60, seed=1)]
+    asked = write(tmp_path / "asked.csv", HEADER[:7], unseen)
+    out = tmp_path / "told.csv"
+    assert cli.main(["fit", str(runs), "--predict", str(asked), "--out", str(out)]) == 0
+    told = read(out)
+    assert [row["run"] for row in told] == [line[0] for line in unseen]  # the candidates' own columns come back
+    truth = law.loss_rows(np.array([line[3:7] for line in unseen], dtype=float))[:, 1]
+    predicted, low, high = (np.array([float(row[f"{part}.code"]) for row in told]) for part in ("pred", "lo", "hi"))
+    assert surrogate.spearman(predicted, truth) > 0.97
+    assert np.mean((low <= truth) & (truth <= high)) > 0.8
+    said = capsys.readouterr()
+    assert "code" in said.out + said.err and "spearman" in said.out + said.err
+
+
+def test_a_larger_scale_is_told_from_a_few_of_its_runs(tmp_path):
+    def bend(losses):
+        return 0.6 + 0.7 * losses
+
+    small, large = rows(40), rows(6, seed=2, params=1e9, bend=bend)
+    runs = write(tmp_path / "runs.csv", HEADER, small + large)
+    asked = write(tmp_path / "asked.csv", HEADER[:7], [line[:7] for line in rows(40, seed=3)])
+    out = tmp_path / "told.csv"
+    scale = ["--num-params", "1e9", "--num-tokens", "1e9"]
+    assert cli.main(["fit", str(runs), "--predict", str(asked), "--out", str(out), *scale]) == 0
+    mixtures = np.array([[float(row[f"weight.{name}"]) for name in law.SOURCES] for row in read(out)])
+    truth = bend(law.loss_rows(mixtures)[:, 1])
+    predicted = np.array([float(row["pred.code"]) for row in read(out)])
+    assert np.sqrt(np.mean((predicted - truth) ** 2)) < 0.2 * np.std(truth)
+
+
+def test_equal_scales_leave_the_surrogate_as_it_is():
+    read_in = np.array([line[3:] for line in rows(40)], dtype=float)
+    small = surrogate.fit(read_in[:, :4], read_in[:, 4:], np.array([0.5, 0.5]))
+    more = np.array([line[3:] for line in rows(8, seed=4)], dtype=float)
+    rung = ladder.climb(small, more[:, :4], more[:, 4:])
+    np.testing.assert_allclose(rung.slope, 1.0, atol=0.1)
+    np.testing.assert_allclose(rung.losses(more[:, :4]), small.losses(more[:, :4]), atol=0.02)
+
+
+def spoil(lines, row, column, value):
+    lines = [list(line) for line in lines]
+    lines[row][HEADER.index(column)] = value
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("header", "lines", "message"),
+    [
+        (HEADER, spoil(rows(), 3, "loss.code", ""), "row 5, column loss.code: '' is no finite number"),
+        (HEADER, spoil(rows(), 0, "loss.docs", "nan"), "row 2, column loss.docs: 'nan'"),
+        (HEADER, spoil(rows(), 2, "weight.web", "-0.1"), "row 4, column weight.web: -0.1 is below 0"),
+        (HEADER, spoil(rows(), 2, "weight.web", "2"), "the shares of row 4 sum to"),
+        (HEADER, rows(5), "5 different mixtures; at least 8"),
+        (HEADER, [[*line[:7], 3.0, line[8]] for line in rows()], "loss.code is 3 in every run"),
+        (HEADER[:7], [line[:7] for line in rows()], "0 columns named loss.<name>"),
+        (
+            [*HEADER[:3], "weight.web", *HEADER[7:]],
+            [[*line[:3], 1.0, *line[7:]] for line in rows()],
+            "at least 2 wanted",
+        ),
+        ([*HEADER[:8], "loss.code"], rows(), "two columns are named 'loss.code'"),
+        (HEADER, [*rows(), ["x", 1]], "row 30 has 2 cells, the header has 9"),
+        (["run", "num_params", *HEADER[3:]], [[*line[:2], *line[3:]] for line in rows()], "has num_params but not"),
+    ],
+)
+def test_bad_tables_are_refused_with_the_place(tmp_path, capsys, header, lines, message):
+    runs = write(tmp_path / "runs.csv", header, lines)
+    assert cli.main(["fit", str(runs)]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def test_rounded_and_copied_rows_are_mended_and_said(tmp_path):
+    lines = rows()
+    lines[4][3:7] = [round(share, 3) for share in lines[4][3:7]]
+    lines[4][3] += 0.002
+    found = table.read_runs(write(tmp_path / "runs.csv", HEADER, [*lines, lines[0]]))
+    np.testing.assert_allclose(found.weights.sum(axis=1), 1.0)
+    assert len(found.losses) == 28
+    assert any("divided by their sum" in note for note in found.mixtures.notes)
+    assert any("1 rows are copies" in note for note in found.mixtures.notes)
+
+
+def test_another_scale_must_be_in_the_table(tmp_path, capsys):
+    runs = write(tmp_path / "runs.csv", HEADER, rows())
+    assert cli.main(["fit", str(runs), "--num-params", "7e9", "--num-tokens", "1e12"]) == 2
+    assert "no run of 7,000,000,000 parameters" in " ".join(capsys.readouterr().err.split())
+
+
+def test_design_holds_the_baselines_and_their_repeats(tmp_path):
+    out = tmp_path / "design.csv"
+    arguments = ["design", "--sources", "web,code,books", "--natural", "web=0.7,code=0.2,books=0.1", "--runs", "12"]
+    assert cli.main([*arguments, "--out", str(out)]) == 0
+    first = out.read_text()
+    mixtures = np.array([[float(row[f"weight.{name}"]) for name in ("web", "code", "books")] for row in read(out)])
+    np.testing.assert_allclose(mixtures.sum(axis=1), 1.0)
+    np.testing.assert_allclose(mixtures[0], [0.7, 0.2, 0.1])
+    assert len(mixtures) == 12 + 4
+    groups = surrogate.same_mixture(mixtures)
+    assert sorted(map(len, groups))[-2:] == [3, 3]  # natural and uniform, with two repeats each
+    assert cli.main([*arguments, "--out", str(out)]) == 0
+    assert out.read_text() == first
+
+
+def test_design_chooses_from_a_pool_what_is_far_from_what_is_done(tmp_path):
+    pool = write(tmp_path / "pool.csv", HEADER[:7], [line[:7] for line in rows(50)])
+    done = write(tmp_path / "done.csv", HEADER, rows(10))  # the pool's first ten
+    out = tmp_path / "next.csv"
+    assert cli.main(["design", "--from", str(pool), "--after", str(done), "--runs", "8", "--out", str(out)]) == 0
+    chosen = [row["run"] for row in read(out)]
+    assert len(set(chosen)) == 8
+    assert not set(chosen) & {f"x{n}" for n in range(10)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "x.csv"], "give either --sources"),
+        (["--sources", "web", "--out", "x.csv"], "name two or more different sources"),
+        (["--sources", "web,code", "--natural", "web=0.5", "--out", "x.csv"], "sum to 0.5"),
+        (["--sources", "web,code", "--natural", "web=much", "--out", "x.csv"], "is not SOURCE=SHARE"),
+        (["--sources", "web,code", "--natural", "law=1", "--out", "x.csv"], "names law, which is not in --sources"),
+    ],
+)
+def test_design_refuses_with_a_remedy(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["design", *arguments]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
