@@ -65,7 +65,7 @@ def records(file: BinaryIO, head: bytes, max_bytes: int, skipped: Counter[str]) 
     Records of other kinds are counted in `skipped`, by kind. `head` is how the unpacked file begins. `file` must be
     seekable for anything after the first damage to be read.
     """
-    lenient = b"\r\n\r\n" not in head and b"\n\n" in head  # line ends without carriage return
+    lenient = b"\n\n" in head.partition(b"\r\n\r\n")[0]  # line ends of headers without carriage return
     begin: int | None = 0
     while begin is not None:
         begin = yield from _run(file, begin, lenient, max_bytes, skipped)
@@ -87,11 +87,24 @@ def _run(
                 yield held
             last = record.stream_pos
             held = _captured(record, max_bytes, skipped)
-    except Exception as error:  # OSError, ValueError: what the parser makes of damaged bytes
+    except BaseException as error:  # OSError, ValueError, a panic of Rust's: what the parser makes of damaged bytes
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         return (yield from _step_over(file, begin, last, held, f"{type(error).__name__}: {error}"))
     if held is not None:
         yield held
+    if last is not None and file.seekable():
+        yield from _after(file, last)
     return None
+
+
+def _after(file: BinaryIO, last: int) -> Iterator[Broken]:
+    """What follows the last member of a compressed file: a piece of one too short for the parser to notice."""
+    if _at(file, last, len(GZIP)) == GZIP:
+        end, _ = _member_end(file, last)
+        stop = file.seek(0, io.SEEK_END)
+        if end is not None and end < stop and _at(file, end, _SCAN_BYTES).strip(b"\0"):
+            yield Broken(0, "unreadable", f"bytes {end} to {stop} hold no whole record: the file ends", stop - end)
 
 
 def _captured(record: Any, max_bytes: int, skipped: Counter[str]) -> Found | None:

@@ -6,7 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import BinaryIO, Literal, TypeAlias
+from typing import BinaryIO, Literal, TypeAlias, cast
 
 from orfevre.data.readers import arc, archive, compressed
 from orfevre.data.readers.archive import Captured, Found
@@ -41,6 +41,8 @@ def captures(file: BinaryIO, reading: Reading, skipped: Counter[str]) -> Iterato
     """The records of an archive, whichever kind it is."""
     opened = file if hasattr(file, "peek") else io.BufferedReader(file)  # type: ignore[type-var]
     raw: bytes = opened.peek(_HEAD_BYTES)
+    if not opened.seekable():
+        opened = cast(BinaryIO, _Forward(opened))
     is_packed = raw.startswith(archive.GZIP)
     head = _unpacked(raw) if is_packed else raw
     if head.startswith(arc.MARK):
@@ -49,6 +51,24 @@ def captures(file: BinaryIO, reading: Reading, skipped: Counter[str]) -> Iterato
             compressed.chunks(opened, name, reading.max_ratio), is_packed, reading.max_record_bytes, skipped
         )
     return archive.records(opened, head, reading.max_record_bytes, skipped)
+
+
+class _Forward:
+    """A stream that cannot go back, with the place that FastWARC asks for."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._place = file, 0
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._place += len(data)
+        return data
+
+    def tell(self) -> int:
+        return self._place
+
+    def seekable(self) -> bool:
+        return False
 
 
 def _unpacked(raw: bytes) -> bytes:
