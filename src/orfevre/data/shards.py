@@ -131,23 +131,22 @@ def open_shard(tokenize_folder: Path, source: str, split: str) -> Shard:
 class ShardWriter:
     """Writes one shard aside and renames it when the block ends well; after an error nothing is left standing.
 
+    Tokens and ids go to disk as they come; of each document two numbers are kept until the end.
+
     `folder` is the source's own (`shards/<source>`). The sizes written so far are in `sizes`.
     """
 
     def __init__(self, folder: Path, split: str, dtype: Literal["uint16", "uint32"]) -> None:
         self._stem = folder / split
         self._dtype = np.dtype(dtype).newbyteorder("<")
-        self._lengths: list[int] = []
-        self._num_bytes: list[int] = []
-        self._ids: list[str] = []
-
-    @property
-    def sizes(self) -> Split:
-        return Split(tokens=sum(self._lengths), documents=len(self._ids), bytes=sum(self._num_bytes))
+        self._lengths: list[Counts] = []
+        self._num_bytes: list[Counts] = []
+        self.sizes = Split(tokens=0, documents=0, bytes=0)
 
     def __enter__(self) -> Self:
         self._stem.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._aside(".bin").open("wb")
+        self._ids = self._aside(".ids.txt").open("w", encoding="utf-8")
         return self
 
     def add(self, document_id: str, tokens: Sequence[int] | npt.NDArray[Any], num_bytes: int) -> None:
@@ -155,29 +154,41 @@ class ShardWriter:
         ids = np.asarray(tokens, dtype=np.int64)
         if ids.size and not 0 <= ids.min() <= ids.max() <= np.iinfo(self._dtype).max:
             raise OverflowError(f"document {document_id}: a token id does not fit {self._dtype.name}")
-        self._file.write(ids.astype(self._dtype).tobytes())
-        self._lengths.append(ids.size)
-        self._num_bytes.append(num_bytes)
-        self._ids.append(document_id)
+        self.extend([document_id], ids.astype(self._dtype), np.array([ids.size]), np.array([num_bytes]))
+
+    def extend(self, ids: Sequence[str], tokens: npt.NDArray[Any], lengths: Counts, num_bytes: Counts) -> None:
+        """Documents one after another, of the shard's own type; `lengths` are their tokens."""
+        assert tokens.dtype == self._dtype and len(ids) == len(lengths) == len(num_bytes)
+        self._file.write(np.ascontiguousarray(tokens).data)
+        self._ids.write("".join(f"{name}\n" for name in ids))
+        self._count(lengths, num_bytes)
 
     def append(self, other: Shard) -> None:
-        """Every document of another shard, in its order."""
-        self._file.write(other.tokens.astype(self._dtype, copy=False).data)
-        self._lengths += np.diff(other.documents).tolist()
-        self._num_bytes += other.num_bytes.tolist()
-        self._ids += other.ids
+        """Every document of another shard of the same type, in its order: its files are copied as they are."""
+        if len(other.tokens):
+            self._file.write(np.ascontiguousarray(other.tokens, self._dtype).data)
+        self._ids.write(other.ids_path.read_text(encoding="utf-8"))
+        self._count(np.diff(other.documents), other.num_bytes)
+
+    def _count(self, lengths: Counts, num_bytes: Counts) -> None:
+        self._lengths.append(lengths)
+        self._num_bytes.append(num_bytes)
+        more = Split(tokens=int(lengths.sum()), documents=len(lengths), bytes=int(num_bytes.sum()))
+        self.sizes = totals((self.sizes, more))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        self._ids.close()
         if kind is not None:
             self._aside(".bin").unlink()
+            self._aside(".ids.txt").unlink()
             return
-        offsets = np.concatenate([[0], np.cumsum(self._lengths, dtype=np.int64)]).astype("<i8")
-        self._save(".documents.npy", offsets)
-        self._save(".bytes.npy", np.asarray(self._num_bytes, dtype="<i8"))
-        self._aside(".ids.txt").write_text("".join(f"{name}\n" for name in self._ids), encoding="utf-8")
+        none = np.zeros(0, np.int64)
+        offsets = np.cumsum(np.concatenate([np.zeros(1, np.int64), *self._lengths]))
+        self._save(".documents.npy", offsets.astype("<i8"))
+        self._save(".bytes.npy", np.concatenate([none, *self._num_bytes]).astype("<i8"))
         for suffix in (".documents.npy", ".bytes.npy", ".ids.txt", ".bin"):
             self._aside(suffix).replace(self._stem.with_suffix(suffix))
 

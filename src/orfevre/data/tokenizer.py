@@ -1,6 +1,6 @@
 """The tokenizer at rest: a Hugging Face tokenizer.json, byte-level BPE, with <s>, </s> and <pad>.
 
-Special tokens written out in a text stay plain text: only `encode_documents` puts them, around each document.
+Special tokens written out in a text stay plain text: they are put around each document when shards are written.
 """
 
 import json
@@ -8,8 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from tokenizers import AddedToken, Regex, decoders, pre_tokenizers
 from tokenizers import Tokenizer as HuggingFaceTokenizer
 from tokenizers.models import BPE
@@ -19,15 +17,20 @@ from orfevre import artifact
 from orfevre.errors import InputError
 
 BOS, EOS, PAD = "<s>", "</s>", "<pad>"
+UNKNOWN = "<unk>"
+"""Stands for padding in tokenizers of SentencePiece's that have none: bytes are their fallback, so no text gives it."""
 
+_ENDING = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-    r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+"  # a word with the space or sign before it; marks belong to their letters
-    r"|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+" + _ENDING + "|"
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*" + _ENDING + "|"
+    r"\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n/]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""Where merges may not cross: the Llama 3 pattern. No piece has a sign after a letter, so no merge can spell `</s>`."""
+"""Where merges may not cross: o200k's pattern, which gigatoken knows. A word goes with the space or sign before it,
+marks belong to their letters, capitals begin a word. But for English endings no piece has a sign after a letter, so no
+merge can spell `</s>`."""
 
 PROBE = "Aé  ß\n\t<s></s><pad> 12345 don't 文字 \u0301\U0001f600 \x00\x7f  x=[]\r\n"
 """A text that a tokenizer must give back unchanged: bits per byte mean nothing otherwise."""
@@ -42,17 +45,17 @@ class Tokenizer:
         self._inner.no_truncation()
         self._inner.no_padding()
         self.vocab_size: int = inner.get_vocab_size(with_added_tokens=True)
-        self.bos, self.eos, self.pad = (_id_of(inner, name) for name in (BOS, EOS, PAD))
+        self.bos, self.eos, self.pad = _id_of(inner, BOS), _id_of(inner, EOS), _id_of(inner, PAD, UNKNOWN)
 
     def encode(self, text: str) -> list[int]:
         """Ids of a text, without begin and end."""
         ids: list[int] = self._inner.encode(text, add_special_tokens=False).ids
         return ids
 
-    def encode_documents(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
-        """For each text, int64 [num_tokens]: `<s>`, its ids, `</s>`."""
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, without begin and end."""
         encodings = self._inner.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [np.array([self.bos, *encoding.ids, self.eos], dtype=np.int64) for encoding in encodings]
+        return [encoding.ids for encoding in encodings]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids; special tokens are left out, bytes that are not UTF-8 become U+FFFD."""
@@ -62,6 +65,11 @@ class Tokenizer:
     def save(self, path: Path) -> None:
         """Write tokenizer.json aside, then rename."""
         artifact.write_text(path, self._inner.to_str(pretty=True))
+
+    def to_json(self) -> str:
+        """The text of tokenizer.json, on one line."""
+        text: str = self._inner.to_str()
+        return text
 
 
 def train(batches: Iterable[Sequence[str]], vocab_size: int) -> Tokenizer:
@@ -101,22 +109,29 @@ def load(path: Path) -> Tokenizer:
             f"{path}: not a tokenizer.json of the Hugging Face tokenizers library ({error}); convert it with "
             "transformers (AutoTokenizer.from_pretrained(...).save_pretrained(...)) or leave tokenize.file empty"
         ) from None
-    _require_special_tokens(path, inner, json.loads(text))
+    return checked(path, inner)
+
+
+def checked(path: Path, inner: HuggingFaceTokenizer) -> Tokenizer:
+    """A tokenizer of the library's that came from `path`. Raises InputError, with the remedy, if it cannot serve."""
+    _require_special_tokens(path, inner, json.loads(inner.to_str()))
     tokenizer = Tokenizer(inner)
     _require_lossless(path, tokenizer)
     return tokenizer
 
 
-def _id_of(inner: HuggingFaceTokenizer, name: str) -> int:
-    found = inner.token_to_id(name)
-    assert found is not None, f"{name} is checked on loading and given on training"
+def _id_of(inner: HuggingFaceTokenizer, *names: str) -> int:
+    """Of the first of these names that it has."""
+    found = next((number for name in names if (number := inner.token_to_id(name)) is not None), None)
+    assert found is not None, f"{names[0]} is checked on loading and given on training"
     return found
 
 
 def _require_special_tokens(path: Path, inner: HuggingFaceTokenizer, table: dict[str, Any]) -> None:
     added = table.get("added_tokens") or []
     special = {entry["content"] for entry in added if entry.get("special")}
-    if missing := [name for name in (BOS, EOS, PAD) if name not in special]:
+    padding = () if table["model"].get("byte_fallback") and inner.token_to_id(UNKNOWN) is not None else (PAD,)
+    if missing := [name for name in (BOS, EOS, *padding) if name not in special]:
         raise InputError(
             f"{path}: no special token {' and no '.join(missing)}; it has "
             f"{', '.join(sorted(special)[:8]) or 'none at all'}. Rename its begin, end and padding tokens to "

@@ -1,7 +1,7 @@
 """From documents to token shards, with a tokenizer trained on an even sample of the sources.
 
 Reads: curate/documents/<source>.parquet (or tokenize.file).
-Writes: tokenizer.json, shards/<source>/, index.json.
+Writes: tokenizer.json, shards/<source>/, fertility.json, index.json.
 Resumes: the tokenizer and every part of a source that an earlier attempt finished are kept.
 """
 
@@ -13,7 +13,7 @@ from orfevre.data import shards, tokenizer
 from orfevre.errors import InputError
 from orfevre.ledger import Tally
 from orfevre.recipe import Recipe
-from orfevre.tokenize import encode, sample
+from orfevre.tokenize import encode, engine, given, sample
 
 PARTS = ".parts"
 
@@ -27,17 +27,20 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
             f"{curated}: no training document in any source; see {curated / 'stats.json'} for what was dropped"
         )
     made = _tokenizer(recipe, curated, sources, out / "tokenizer.json")
+    chosen = engine.choose(recipe.tokenize.engine, made, engine.sample(curated, recipe.source_names))
     if not (out / "index.json").exists():
-        _shards(recipe, sources, made, out)
+        _shards(recipe, sources, made, chosen.engine, out)
     encode.remove(out / PARTS)
-    return _tally(recipe, shards.read_index(out))
+    tally = _tally(recipe, shards.read_index(out))
+    tally.notes["engine"] = chosen.words
+    return tally
 
 
 def _tokenizer(recipe: Recipe, curated: Path, sources: Sequence[encode.Source], path: Path) -> tokenizer.Tokenizer:
     if path.exists():  # an earlier attempt made it, for the same recipe and documents
         return tokenizer.load(path)
     if recipe.tokenize.file:
-        made = tokenizer.load(Path(recipe.tokenize.file))
+        made = given.load(Path(recipe.tokenize.file))
     else:
         budget = sample.shares({source.name: source.train_bytes for source in sources}, recipe.tokenize.sample_bytes)
         console.say(f"training the tokenizer on {console.quantity(sum(budget.values()), 'B')}")
@@ -46,8 +49,10 @@ def _tokenizer(recipe: Recipe, curated: Path, sources: Sequence[encode.Source], 
     return tokenizer.load(path)
 
 
-def _shards(recipe: Recipe, sources: Sequence[encode.Source], made: tokenizer.Tokenizer, out: Path) -> None:
-    parts = {source.name: encode.cut(source, out / "tokenizer.json", out / PARTS) for source in sources}
+def _shards(
+    recipe: Recipe, sources: Sequence[encode.Source], made: tokenizer.Tokenizer, chosen: str, out: Path
+) -> None:
+    parts = {source.name: encode.cut(source, out / "tokenizer.json", chosen, out / PARTS) for source in sources}
     pending = [part for of_source in parts.values() for part in of_source if not encode.is_whole(part)]
     pending.sort(key=lambda part: -part.num_bytes)  # the largest first, so that no worker is left with one at the end
     runner.run_all(
@@ -60,6 +65,7 @@ def _shards(recipe: Recipe, sources: Sequence[encode.Source], made: tokenizer.To
     )
     index = encode.index_of(made, {})
     joined = {name: encode.join(of_source, out, index) for name, of_source in parts.items()}
+    encode.join_fertility(parts, out)
     shards.write_index(out, encode.index_of(made, joined))
 
 

@@ -50,14 +50,6 @@ def test_special_tokens_in_a_text_stay_plain_text(made: tokenizer.Tokenizer, pie
     assert made.decode(ids) == text
 
 
-def test_a_document_is_begin_text_end(made: tokenizer.Tokenizer) -> None:
-    texts = ["the fox </s>", "", "l'été"]
-    documents = made.encode_documents(texts)
-    for text, ids in zip(texts, documents, strict=True):
-        assert ids.tolist() == [made.bos, *made.encode(text), made.eos]
-        assert made.decode(ids.tolist()) == text
-
-
 def test_special_tokens_come_first_and_every_byte_has_a_token(made: tokenizer.Tokenizer) -> None:
     assert (made.bos, made.eos, made.pad) == (0, 1, 2)
     assert made.vocab_size > 259  # three special tokens, 256 bytes, merges
@@ -160,6 +152,4 @@ def test_padding_and_truncation_of_a_given_file_are_switched_off(made: tokenizer
     plain.enable_padding(length=16)
     plain.save(str(tmp_path / "t.json"))
     again = tokenizer.load(tmp_path / "t.json")
-    assert [ids.tolist() for ids in again.encode_documents(TEXTS)] == [
-        ids.tolist() for ids in made.encode_documents(TEXTS)
-    ]
+    assert again.encode_batch(TEXTS) == made.encode_batch(TEXTS) == [made.encode(text) for text in TEXTS]

@@ -50,7 +50,7 @@ def curated(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encode, "PART_BYTES", 4000)
-    monkeypatch.setattr(encode, "BATCH_DOCUMENTS", 7)
+    monkeypatch.setattr(encode, "BATCH_BYTES", 1500)
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_the_folder_holds_what_the_contract_says_and_no_more(
     wanted = {
         f"shards/{name}/{split}{end}" for name in ("prose", "code") for split in shards.SPLITS for end in suffixes
     }
-    assert contents(out).keys() == {"tokenizer.json", "index.json", *wanted}
+    assert contents(out).keys() == {"tokenizer.json", "index.json", "fertility.json", *wanted}
     index = json.loads((out / "index.json").read_text())
     assert index.keys() == {"vocab_size", "dtype", "bos", "eos", "pad", "sources"}
     assert list(index["sources"]) == ["prose", "code"]
@@ -124,7 +124,7 @@ def test_pool_and_inline_and_any_size_of_part_give_the_same_bytes(
 
 
 def test_parts_cover_every_row_once(curated: Path, tmp_path: Path) -> None:
-    parts = encode.cut(encode.measure(curated, "prose"), tmp_path / "t", tmp_path)
+    parts = encode.cut(encode.measure(curated, "prose"), tmp_path / "t", "gigatoken", tmp_path)
     assert len(parts) > 3
     assert [row for part in parts for row in range(part.first, part.last)] == list(range(200))
     assert len({part.folder for part in parts}) == len(parts)
