@@ -1,5 +1,5 @@
 /* Data written out in source code: base64, lists of hexadecimal bytes, \u escapes; and marks of generated files. After
- * the filters of StarCoder (arXiv 2305.06161, section 3.1) and StarCoder2 (arXiv 2402.19173, section 2.1). */
+ * the filters of StarCoder (arXiv 2305.06161, section 3.1) and StarCoder2 (arXiv 2402.19173). */
 #ifndef ORFEVRE_ENCODED_H
 #define ORFEVRE_ENCODED_H
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orfevre.kernels import classes, native, quality_python
+from orfevre.kernels.quality_python import Measures
 
 BASIC, REPETITION, WORDS, C4, FINEWEB, CODE = (1 << bit for bit in range(6))
 """Groups of measures; the fields of other groups stay 0."""
@@ -63,6 +64,11 @@ class _Rules(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("num_stop_words", "groups", "short_line_chars")),
         *((name, ctypes.c_int32) for name in Lines.__dataclass_fields__),
     ]
+
+
+def rows(found: NDArray[np.void]) -> list[Measures]:
+    """MEASURES, a named tuple a text."""
+    return list(map(Measures._make, found.tolist()))
 
 
 def measure(texts: Sequence[bytes], asked: Asked) -> tuple[NDArray[np.void], list[bytes]]:

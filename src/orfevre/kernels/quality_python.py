@@ -4,7 +4,7 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,21 +14,74 @@ from orfevre.kernels import classes
 if TYPE_CHECKING:
     from orfevre.kernels.quality import Asked, Lines
 
-NAMES = (
-    *("num_chars", "letters_or_spaces", "alphanumerics", "num_runs", "run_chars"),
-    *("filled_lines", "repeated_lines", "longest_line", "newlines"),
-    *("num_words", "real_words", "real_chars", "alpha_words", "stop_words"),
-    *("hashes", "ellipses", "num_lines", "bullet_lines", "ellipsis_lines"),
-    *("paragraphs", "duplicate_paragraphs", "duplicate_paragraph_chars"),
-    *("lines", "duplicate_lines", "duplicate_line_chars"),
-    *(f"top_{n}" for n in (2, 3, 4)),
-    *(f"duplicate_{n}" for n in (5, 6, 7, 8, 9, 10)),
-    *("c4_outcome", "c4_sentences", "c4_dropped_lines", "c4_citations", "c4_bytes"),
-    *("web_lines", "web_ended_lines", "web_short_lines", "web_duplicate_chars"),
-    *("web_chars", "web_newlines", "web_words"),
-    *("encoded_bytes", "longest_encoded", "is_generated"),
-)
-"""Fields of `measures` in quality.c."""
+
+class Measures(NamedTuple):
+    """Fields of `measures` in quality.c, in its order."""
+
+    num_chars: int
+    letters_or_spaces: int
+    alphanumerics: int
+    num_runs: int
+    run_chars: int
+    filled_lines: int
+    repeated_lines: int
+    longest_line: int
+    newlines: int
+    num_words: int
+    real_words: int
+    real_chars: int
+    alpha_words: int
+    stop_words: int
+    hashes: int
+    ellipses: int
+    num_lines: int
+    bullet_lines: int
+    ellipsis_lines: int
+    paragraphs: int
+    duplicate_paragraphs: int
+    duplicate_paragraph_chars: int
+    lines: int
+    duplicate_lines: int
+    duplicate_line_chars: int
+    top_2: int
+    top_3: int
+    top_4: int
+    duplicate_5: int
+    duplicate_6: int
+    duplicate_7: int
+    duplicate_8: int
+    duplicate_9: int
+    duplicate_10: int
+    c4_outcome: int
+    c4_sentences: int
+    c4_dropped_lines: int
+    c4_citations: int
+    c4_bytes: int
+    web_lines: int
+    web_ended_lines: int
+    web_short_lines: int
+    web_duplicate_chars: int
+    web_chars: int
+    web_newlines: int
+    web_words: int
+    encoded_bytes: int
+    longest_encoded: int
+    is_generated: int
+
+    @property
+    def top(self) -> tuple[int, ...]:
+        """Of n-grams of 2, 3 and 4 words: characters times occurrences of the most frequent; -1 where there is none."""
+        return self.top_2, self.top_3, self.top_4
+
+    @property
+    def duplicate(self) -> tuple[int, ...]:
+        """Of n-grams of 5 to 10 words: characters in those that occurred before."""
+        return (
+            self.duplicate_5, self.duplicate_6, self.duplicate_7, self.duplicate_8, self.duplicate_9, self.duplicate_10
+        )  # fmt: skip
+
+
+NAMES = Measures._fields
 
 _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 _POLICY = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
@@ -222,11 +275,9 @@ def filter_lines(text: str, rules: "Lines", ends: set[str], terminals: frozenset
 def _judge_line(stripped: str, line: str, rules: "Lines", ends: set[str]) -> int:
     """0: it stays; 1 lorem ipsum, 2 a curly bracket: the text goes; 3: it goes."""
     runs, lower = stripped.split(), line.translate(_LOWER)
-    if 0 <= rules.max_word_length < max(map(len, runs), default=0):
-        return 3
-    if rules.needs_line_end and (line[-1:] not in ends or line.endswith("...")):
-        return 3
-    if len(runs) < rules.min_words_per_line:
+    is_unended = rules.needs_line_end and (line[-1:] not in ends or line.endswith("..."))
+    has_long = 0 <= rules.max_word_length < max(map(len, runs), default=0)
+    if is_unended or has_long or len(runs) < rules.min_words_per_line:
         return 3
     if rules.refuses_lorem_ipsum and "lorem ipsum" in lower:
         return 1

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from .base import Name, Positive, Section
+from .quality import RuleSet
 
 Format = Literal["text", "markdown", "code", "docstrings", "jsonl", "parquet", "huggingface", "html", "warc", "pdf"]
 
@@ -57,6 +58,10 @@ class Source(Section):
 
     language: str = Field(pattern=r"^[a-z][a-z0-9_+#-]{0,31}$")
     """ISO 639-1 code (`en`, `fr`), `und` for mixed text, or a programming language (`python`, `c`)."""
+
+    quality: tuple[RuleSet, ...] | None = None
+    """Sets of quality rules for this source; without it those of curate.quality.rules. Web pages want
+    `["gopher_repetition", "gopher_quality", "c4", "fineweb"]`, code `["starcoder"]`, books none."""
 
     max_epochs: Positive = 4.0
     """How many times the target run may read this source. Up to 4 costs almost nothing (arXiv 2305.16264)."""
