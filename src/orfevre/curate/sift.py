@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -41,7 +42,8 @@ def sift(unit: Unit) -> None:
     aside.mkdir(parents=True)
     rows: list[Row] = []
     held = num_parts = text_bytes = 0
-    for batch in _sifted(unit):
+    skipped: Counter[str] = Counter()
+    for batch in _sifted(unit, skipped):
         size = sum(len(row.encoded or b"") for row in batch)
         rows += batch
         text_bytes += size
@@ -51,19 +53,19 @@ def sift(unit: Unit) -> None:
             rows, held, num_parts = [], 0, num_parts + 1
     if rows:
         _write_part(aside / f"part-{num_parts:06d}", rows, unit.curate.dedup)
-    (aside / "counts.json").write_text(json.dumps({"text_bytes": text_bytes}), encoding="utf-8")
+    (aside / "counts.json").write_text(json.dumps({"text_bytes": text_bytes, "skipped": skipped}), encoding="utf-8")
     aside.rename(unit.folder)
 
 
-def _sifted(unit: Unit) -> Iterator[list[Row]]:
+def _sifted(unit: Unit, skipped: Counter[str]) -> Iterator[list[Row]]:
     """Batches of rows in the order of reading."""
     through = steps.steps_of(unit)
-    for acquired, batch in _batches(unit):
+    for acquired, batch in _batches(unit, skipped):
         steps.apply(through, [draft for draft, _ in batch])
         yield [_row(unit.source.name, draft, item, acquired) for draft, item in batch]
 
 
-def _batches(unit: Unit) -> Iterator[tuple[str, list[Read]]]:
+def _batches(unit: Unit, skipped: Counter[str]) -> Iterator[tuple[str, list[Read]]]:
     """Batches of one file each, with the time the file was last changed."""
     is_code = unit.source.format == "code" or not language.is_prose_language(unit.source.language)
     limit = min(BATCH_CHARS, unit.curate.shard_bytes)
@@ -71,7 +73,7 @@ def _batches(unit: Unit) -> Iterator[tuple[str, list[Read]]]:
         acquired, name = _changed(file), _name(file)
         batch: list[Read] = []
         held = 0
-        for count, item in enumerate(read(unit.source, file, unit.curate), start=1):
+        for count, item in enumerate(read(unit.source, file, unit.curate, skipped), start=1):
             draft = _draft(unit, _location(name, item, count), item, is_code)
             batch.append((draft, item))
             held += len(draft.text)

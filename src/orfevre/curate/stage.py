@@ -8,6 +8,7 @@ Resumes  at units of about curate.shard_bytes of input: finished ones stay in a 
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ def _of_files(source: Source, units: Sequence[Unit]) -> dict[str, Any]:
     return {
         "files": sum(len(unit.files) for unit in own),
         "raw_bytes": sum(unit.num_bytes for unit in own),
+        "skipped": dict(sorted(sum((Counter(unit.skipped()) for unit in own), Counter[str]()).items())),
         "licence": source.licence,
         "language": source.language,
     }

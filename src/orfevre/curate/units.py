@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orfevre import ledger
 from orfevre.data.sources import SourceFile
@@ -47,7 +48,14 @@ class Unit:
 
     def text_bytes(self) -> int:
         """UTF-8 bytes of all texts of a finished unit, dropped ones too."""
-        return int(json.loads((self.folder / "counts.json").read_text(encoding="utf-8"))["text_bytes"])
+        return int(self._counts()["text_bytes"])
+
+    def skipped(self) -> dict[str, int]:
+        """What archives of a finished unit hold beside documents, by kind."""
+        return dict(self._counts()["skipped"])
+
+    def _counts(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / "counts.json").read_text(encoding="utf-8")))
 
 
 def split_work(recipe: Recipe, files: Sequence[Sequence[SourceFile]], scratch: Path) -> list[Unit]:
