@@ -10,6 +10,7 @@ from orfevre.report.samples import UNSHOWN, Drop
 from orfevre.report.sections.data.steps import BROKEN, STEPS, step_of
 
 EXCERPT_CHARS = 220
+LOCATION_CHARS = 28
 
 
 def drops(facts: Facts) -> Section:
@@ -55,11 +56,17 @@ def _counts(tables: Mapping[str, Any], reasons: Sequence[tuple[str, str]]) -> Ta
 
 def _samples(shown: Sequence[Drop]) -> Table:
     rows = [
-        (words.reason(drop.reason), drop.source, words.shortened(drop.detail, 80), _excerpt(drop), drop.location)
+        (words.reason(drop.reason), drop.source, words.shortened(drop.detail, 60), _excerpt(drop), _end(drop.location))
         for drop in shown
+        if drop.reason != "near_duplicate"  # those stand beside their twins further down
     ]
     columns = ("reason", "source", "figure", "how the text begins", "where")
     return Table("A few of each reason, drawn by the hash of their place", columns, rows, words=5)
+
+
+def _end(location: str) -> str:
+    """What tells one location from another stands at its end."""
+    return location if len(location) <= LOCATION_CHARS else "…" + location[-LOCATION_CHARS + 1 :]
 
 
 def _excerpt(drop: Drop) -> str:
