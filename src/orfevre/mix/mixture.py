@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from orfevre.mix import check, optimum
+from orfevre.mix import check, optimum, sensitivity
 from orfevre.mix.check import ARMS, Gain, Verdict
 from orfevre.mix.choice import Choice, Problem
 from orfevre.mix.gp import Array
@@ -115,6 +115,19 @@ def slices_table(asked: Problem, choice: Choice, confidence: float) -> Table:
     return {
         name: {key: values.tolist() for key, values in asdict(one).items()}
         for name, one in zip(asked.sources, found, strict=True)
+    }
+
+
+def sensitivity_table(asked: Problem, choice: Choice, confidence: float, seed: int) -> Table:
+    """`swaps`: one point more of each source; `shadow_prices`: what each limit that binds costs."""
+    rng = np.random.default_rng([seed, 3])
+    change, ends = sensitivity.swaps(choice.surrogate, choice.weights, confidence, rng)
+    return {
+        "swaps": {
+            name: {"change": float(change[row]), "interval": ends[row].tolist()}
+            for row, name in enumerate(asked.sources)
+        },
+        "shadow_prices": [asdict(one) for one in sensitivity.shadows(choice.surrogate, asked.limits, choice.weights)],
     }
 
 

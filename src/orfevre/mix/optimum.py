@@ -49,6 +49,13 @@ def minimise(surrogate: Surrogate, limits: Limits, start: Array, rng: np.random.
     return settle(top, limits)
 
 
+def climb_from(surrogate: Surrogate, limits: Limits, start: Array) -> Array:
+    """The allowed mixture [S] at the end of a climb from `start`, and from `start` without each source in turn."""
+    begun = limits.project(start)
+    without = limits.project(begun - np.eye(len(begun)))
+    return settle(_best_climb(surrogate, limits, np.vstack([begun, without])), limits)
+
+
 def _best_climb(surrogate: Surrogate, limits: Limits, starts: Array) -> Array:
     """The best of `starts` [m, S] and of where climbs from them end."""
     ends = limits.project(np.array([_climb(surrogate, limits, start) for start in starts]))

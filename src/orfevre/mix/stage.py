@@ -92,6 +92,7 @@ def _findings(
         "surrogate": mixture.surrogate_table(asked, choice, rows, confidence),
         "slices": mixture.slices_table(asked, choice, confidence),
         "price": mixture.price_table(asked, budgets, priced),
+        **mixture.sensitivity_table(asked, choice, confidence, recipe.seed),
     }
 
 

@@ -19,6 +19,7 @@ from orfevre.mix import stage
 KEYS = {
     "sources", "target", "confidence", "unit", "scale", "weights", "intervals", "limits", "binding", "natural",
     "uniform", "epochs", "unconstrained", "predicted", "measured", "verdict", "surrogate", "slices", "price",
+    "swaps", "shadow_prices",
 }  # fmt: skip
 
 

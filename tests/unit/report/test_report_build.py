@@ -110,7 +110,7 @@ def test_plots_follow_the_page_from_light_to_dark(text: str, run: Path) -> None:
 
 def test_plots_stand_alone(run: Path) -> None:
     files = sorted((run / "plots").glob("*.svg"))
-    assert len(files) == 12
+    assert len(files) == 13
     for path in files:
         root = ET.fromstring(path.read_text(encoding="utf-8"))
         assert root.find("{http://www.w3.org/2000/svg}title") is not None

@@ -8,6 +8,7 @@ from orfevre.report import words
 from orfevre.report.blocks import Block, Plot, Section, Table, Text
 from orfevre.report.facts import Facts
 from orfevre.report.plots import mixture as plots
+from orfevre.report.plots import sensitivity
 
 KINDS = plots.KINDS
 
@@ -25,7 +26,34 @@ def chosen(facts: Facts) -> Section:
     weights = [f"{name} {words.share(found['weights'][name])}" for name in found["sources"]]
     plot = Plot("mixture", "Chosen, natural and uniform weights", f"Chosen weights: {words.listing(weights)}. "
                 + _binding(found), partial(plots.weights, found))  # fmt: skip
-    return Section(head.id, head.title, head.short, [Text(lead), plot, Text(_binding(found)), _weight_table(found)])
+    blocks: list[Block] = [Text(lead), plot, Text(_binding(found)), _weight_table(found)]
+    if found["shadow_prices"]:
+        blocks.append(_shadow_table(found))
+    blocks.append(_tornado(found))
+    return Section(head.id, head.title, head.short, blocks)
+
+
+def _shadow_table(found: Mapping[str, Any]) -> Table:
+    """What each limit that binds costs."""
+    rows = [
+        (
+            one["source"], "at least" if one["side"] == "low" else "at most", words.share(one["limit"]),
+            words.share(one["relaxed"]), words.loss(one["gain"]),
+        )
+        for one in sorted(found["shadow_prices"], key=lambda one: -one["gain"])
+    ]  # fmt: skip
+    title = f"What a tenth more room would win, predicted, {found['unit']} of target loss"
+    return Table(title, ("source", "limit", "now", "loosened to", "gain"), rows, words=2)
+
+
+def _tornado(found: Mapping[str, Any]) -> Plot:
+    parts = [f"{name} {found['swaps'][name]['change']:+.4f}" for name in sensitivity.ordered(found["swaps"])]
+    return Plot(
+        "sensitivity", "One percentage point more of each source",
+        f"Change of the predicted target loss: {words.listing(parts)}.", partial(sensitivity.swaps, found),
+        f"The point is taken from all others in their proportions; lines are {words.share(found['confidence'], 0)} "
+        "intervals. At an optimum without limits every bar would be at zero or to the right of it.",
+    )  # fmt: skip
 
 
 def _binding(found: Mapping[str, Any]) -> str:
@@ -64,7 +92,7 @@ def trust(facts: Facts) -> Section:
         return Section(head.id, head.title, head.short, missing="mix")
     surrogate = found["surrogate"]
     lead = (
-        "Each proxy was predicted from the others (leave one out); the closer to the dashed line, the better. "
+        "Each proxy was predicted by models that had not seen it; the closer to the dashed line, the better. "
         f"Rank correlation is {words.digits(surrogate['spearman'])}; {words.share(surrogate['coverage'], 0)} of the "
         f"measured losses fall inside their {words.share(found['confidence'], 0)} intervals."
     )
