@@ -49,10 +49,12 @@ def _sign(path: Path, part: Path) -> Path:
     _, offsets, data = text.buffers()
     ends = np.frombuffer(offsets, np.int32)[: len(text) + 1].astype(np.int64)
     values = np.frombuffer(data, np.uint8)
+    view = memoryview(values)
+    bounds = zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
+    digests = b"".join(hashlib.sha256(view[start:end]).digest() for start, end in bounds)
     index = np.zeros(len(text), signs.INDEX)
-    for row, (start, end) in enumerate(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)):
-        digest = hashlib.sha256(values[start:end]).digest()
-        index[row] = signs.entry(int.from_bytes(digest[16:24], "big"), digest, end - start, None)
+    index["high"], index["low"], index["id"], _ = np.frombuffer(digests, ">u8").reshape(-1, 4).T
+    index["num_bytes"], index["quality"] = np.diff(ends), -1.0
     table = table.append_column("reason", pa.nulls(len(text), pa.string()))
     with pa.OSFile(str(part), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
         writer.write_table(table, max_chunksize=256)
@@ -68,7 +70,8 @@ def _write_rest(part: Path, gone: Any, path: Path) -> None:
         table = pa.ipc.open_file(file).read_all()
         stays = np.ones(len(table), bool)
         stays[gone] = False
-        pq.write_table(table.filter(pa.array(stays)).drop_columns("reason"), path, compression="zstd")
+        rest = table.filter(pa.array(stays)).drop_columns("reason")
+        pq.write_table(rest, path, compression="zstd", use_dictionary=False, write_statistics=False)
 
 
 def datatrove(files: Sequence[Path], out: Path, *, split_words: bool = False) -> None:

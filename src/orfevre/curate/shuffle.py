@@ -35,7 +35,7 @@ def spill(path: Path, records: NDArray[np.void], num_ranges: int) -> None:
     assert 0 < num_ranges <= MAX_RANGES
     name = records.dtype.names[0] if records.dtype.names else ""
     ranges = _range_of(records[name], num_ranges)
-    order = np.argsort(ranges, kind="stable")
+    order = np.argsort(ranges, kind="stable") if num_ranges > 1 else slice(None)
     cuts = np.zeros(num_ranges + 1, np.int64)
     np.cumsum(np.bincount(ranges, minlength=num_ranges), out=cuts[1:])
     save(_cuts_of(path), cuts)

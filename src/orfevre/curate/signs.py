@@ -8,6 +8,7 @@
 shingles (verify.py).
 """
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +27,8 @@ INDEX = np.dtype(
 def entry(number: int, sha256: bytes, num_bytes: int, quality: float | None) -> tuple[int, int, int, int, float]:
     """A row of INDEX, from a document's id as a number and the digest of its text."""
     score = -1.0 if quality is None else quality
-    return number, int.from_bytes(sha256[:8], "big"), int.from_bytes(sha256[8:16], "big"), num_bytes, score
+    high, low = struct.unpack_from(">QQ", sha256)
+    return number, high, low, num_bytes, score
 
 
 def write(stem: Path, index: NDArray[np.void], texts: Sequence[bytes], rules: Dedup) -> None:

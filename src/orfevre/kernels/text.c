@@ -17,14 +17,21 @@ enum { PLAIN, AVX2, AVX512 };
 
 static int level_limit = AVX512;
 
+#ifdef WORDS_X86
+static int has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
+}
+#endif
+
 /* Use no instructions beyond this level (0 plain, 1 AVX2, 2 AVX-512): tests compare the levels. Returns the one used. */
 int32_t orfevre_text_level(int32_t limit)
 {
     level_limit = limit;
 #ifdef WORDS_X86
     __builtin_cpu_init();
-    if (limit >= AVX512 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx2")) return AVX512;
-    if (limit >= AVX2 && __builtin_cpu_supports("avx2")) return AVX2;
+    if (limit >= AVX512 && __builtin_cpu_supports("avx512f") && has_avx2()) return AVX512;
+    if (limit >= AVX2 && has_avx2()) return AVX2;
 #endif
     return PLAIN;
 }

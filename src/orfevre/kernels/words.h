@@ -96,17 +96,6 @@ static inline void fold_special(const uint8_t *text, int64_t left, uint8_t *out)
     }
 }
 
-/* Where words begin and end in a folded chunk: begin, end, begin, end ... Returns how many edges. */
-#define EDGES_OF_MASK(mask, base)                                                                                         \
-    do {                                                                                                                  \
-        uint64_t turns = (mask) ^ (((mask) << 1) | inside);                                                               \
-        inside = (mask) >> 63;                                                                                            \
-        while (turns) {                                                                                                   \
-            edge[count++] = (base) + (int64_t)__builtin_ctzll(turns);                                                     \
-            turns &= turns - 1;                                                                                           \
-        }                                                                                                                 \
-    } while (0)
-
 static inline void fold_plain(const uint8_t *text, int64_t length, int64_t left, uint8_t *out)
 {
     for (int64_t i = 0; i < length; i++) {
@@ -117,6 +106,7 @@ static inline void fold_plain(const uint8_t *text, int64_t length, int64_t left,
         if (is_special(text[i])) fold_special(text + i, left - i, out + i);
 }
 
+/* Where words begin and end in a folded chunk: begin, end, begin, end ... Returns how many edges. */
 static inline int64_t edges_plain(const uint8_t *fold, int64_t length, int64_t *edge)
 {
     int64_t count = 0;
@@ -131,61 +121,63 @@ static inline int64_t edges_plain(const uint8_t *fold, int64_t length, int64_t *
 }
 
 #ifdef WORDS_X86
-/* Whole blocks of 64 bytes; text may end inside the last one, so that is copied first. */
-__attribute__((target("avx2"))) static inline __m256i fold_32(__m256i c, uint32_t *special)
+__attribute__((target("avx2"))) static inline __m256i fold_32(__m256i c)
 {
     __m256i lower = _mm256_or_si256(c, _mm256_set1_epi8(0x20));
-    __m256i letter = _mm256_cmpeq_epi8(
-        _mm256_min_epu8(_mm256_sub_epi8(lower, _mm256_set1_epi8('a')), _mm256_set1_epi8(25)),
-        _mm256_sub_epi8(lower, _mm256_set1_epi8('a')));
-    __m256i value = _mm256_sub_epi8(c, _mm256_set1_epi8('0'));
-    __m256i other = _mm256_or_si256(_mm256_cmpeq_epi8(_mm256_min_epu8(value, _mm256_set1_epi8(9)), value),
-                                    _mm256_cmpgt_epi8(_mm256_setzero_si256(), c)); /* digits, bytes >= 0x80 */
-    if (_mm256_movemask_epi8(c)) {
-        __m256i found = _mm256_or_si256(_mm256_cmpeq_epi8(c, _mm256_set1_epi8((char)0xC2)),
-                                        _mm256_cmpeq_epi8(c, _mm256_set1_epi8((char)0xC3)));
-        found = _mm256_or_si256(found, _mm256_cmpeq_epi8(c, _mm256_set1_epi8((char)0xCE)));
-        found = _mm256_or_si256(found, _mm256_cmpeq_epi8(c, _mm256_set1_epi8((char)0xD0)));
-        found = _mm256_or_si256(found, _mm256_cmpeq_epi8(c, _mm256_set1_epi8((char)0xE2)));
-        found = _mm256_or_si256(found, _mm256_cmpeq_epi8(c, _mm256_set1_epi8((char)0xE3)));
-        *special = (uint32_t)_mm256_movemask_epi8(found);
-    } else {
-        *special = 0;
-    }
+    __m256i letter = _mm256_sub_epi8(lower, _mm256_set1_epi8('a')), digit = _mm256_sub_epi8(c, _mm256_set1_epi8('0'));
+    letter = _mm256_cmpeq_epi8(_mm256_min_epu8(letter, _mm256_set1_epi8(25)), letter);
+    digit = _mm256_cmpeq_epi8(_mm256_min_epu8(digit, _mm256_set1_epi8(9)), digit);
+    __m256i other = _mm256_or_si256(digit, _mm256_cmpgt_epi8(_mm256_setzero_si256(), c)); /* or a byte >= 0x80 */
     return _mm256_or_si256(_mm256_and_si256(letter, lower), _mm256_and_si256(other, c));
 }
 
-__attribute__((target("avx2"))) static inline void fold_avx2(const uint8_t *text, int64_t length, int64_t left,
-                                                             uint8_t *out)
+__attribute__((target("avx2"))) static inline uint32_t special_32(__m256i c)
+{
+    __m256i found = _mm256_setzero_si256();
+    const uint8_t lead[] = {0xC2, 0xC3, 0xCE, 0xD0, 0xE2, 0xE3};
+    for (int i = 0; i < 6; i++) found = _mm256_or_si256(found, _mm256_cmpeq_epi8(c, _mm256_set1_epi8((char)lead[i])));
+    return (uint32_t)_mm256_movemask_epi8(found);
+}
+
+__attribute__((target("avx2,bmi"))) static inline void fold_avx2(const uint8_t *text, int64_t length, int64_t left,
+                                                                 uint8_t *out)
 {
     int64_t whole = length & ~(int64_t)31;
-    uint32_t special;
-    for (int64_t i = 0; i < whole; i += 32)
-        _mm256_storeu_si256((__m256i *)(out + i),
-                            fold_32(_mm256_loadu_si256((const __m256i *)(text + i)), &special));
+    for (int64_t i = 0; i < whole; i += 32) {
+        __m256i c = _mm256_loadu_si256((const __m256i *)(text + i));
+        _mm256_storeu_si256((__m256i *)(out + i), fold_32(c));
+    }
     fold_plain(text + whole, length - whole, left - whole, out + whole);
-    for (int64_t i = 0; i < whole; i += 32) { /* again: a pattern may reach into the next block's bytes */
-        fold_32(_mm256_loadu_si256((const __m256i *)(text + i)), &special);
-        for (; special; special &= special - 1) {
-            int64_t at = i + __builtin_ctz(special);
+    for (int64_t i = 0; i < whole; i += 32) { /* last: a pattern may reach into the next block's bytes */
+        __m256i c = _mm256_loadu_si256((const __m256i *)(text + i));
+        if (!_mm256_movemask_epi8(c)) continue;
+        for (uint32_t special = special_32(c); special; special &= special - 1) {
+            int64_t at = i + (int64_t)_tzcnt_u32(special);
             fold_special(text + at, left - at, out + at);
         }
     }
 }
 
-__attribute__((target("avx2"))) static inline int64_t edges_avx2(uint8_t *fold, int64_t length, int64_t *edge)
+__attribute__((target("avx2"))) static inline uint32_t letters_32(const uint8_t *fold)
+{
+    __m256i c = _mm256_loadu_si256((const __m256i *)fold);
+    return ~(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(c, _mm256_setzero_si256()));
+}
+
+/* Writes up to eight edges too many, so that how many there are in a block is no branch to foretell. */
+__attribute__((target("avx2,bmi,popcnt"))) static inline int64_t edges_avx2(uint8_t *fold, int64_t length, int64_t *edge)
 {
     int64_t count = 0;
     uint64_t inside = 0;
     memset(fold + length, 0, WORDS_SLACK); /* the last block ends in separators, which end a word too */
     for (int64_t i = 0; i <= length; i += 64) {
-        __m256i zero = _mm256_setzero_si256();
-        uint32_t low = (uint32_t)_mm256_movemask_epi8(
-            _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(fold + i)), zero));
-        uint32_t high = (uint32_t)_mm256_movemask_epi8(
-            _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)(fold + i + 32)), zero));
-        uint64_t mask = ~((uint64_t)low | (uint64_t)high << 32);
-        EDGES_OF_MASK(mask, i);
+        uint64_t letters = (uint64_t)letters_32(fold + i) | (uint64_t)letters_32(fold + i + 32) << 32;
+        uint64_t turns = letters ^ (letters << 1 | inside);
+        int64_t after = count + (int64_t)_mm_popcnt_u64(turns);
+        inside = letters >> 63;
+        for (; count < after; count += 8)
+            for (int k = 0; k < 8; k++, turns &= turns - 1) edge[count + k] = i + (int64_t)_tzcnt_u64(turns);
+        count = after;
     }
     return count;
 }
