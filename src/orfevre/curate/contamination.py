@@ -94,7 +94,7 @@ def survey(recipe: Recipe, prepared: Path, out: Path) -> dict[str, int]:
         return {}
     folder = prepared / contamination_index.FOLDER
     least = recipe.curate.contamination.min_overlap
-    pieces = [piece for source in recipe.source_names for piece in _pieces(out, source, folder, least)]
+    pieces = _pieces(out, folder, least)
     found = runner.run_all(_survey, pieces, recipe.runner, label="looking for evaluation items")
     seen: dict[int, _Seen] = defaultdict(lambda: _Seen([0, 0], [0.0, 0.0]))
     dropped: Counter[str] = Counter()
@@ -115,13 +115,13 @@ def survey(recipe: Recipe, prepared: Path, out: Path) -> dict[str, int]:
     return {name: own["dirty"] for name, own in table["tasks"].items()}
 
 
-def _pieces(out: Path, source: str, index: Path, least: float) -> list[_Piece]:
+def _pieces(out: Path, index: Path, least: float) -> list[_Piece]:
     """Of documents, any share counts; of drops, those that were reason to drop."""
     pieces = []
     for folder, reason, smallest in (("documents", "", 0.0), ("dropped", REASON, least)):
-        path = out / folder / f"{source}.parquet"
-        with pq.ParquetFile(path) as file:
-            pieces += [_Piece(path, (group,), index, reason, smallest) for group in range(file.num_row_groups)]
+        for path in sorted((out / folder).glob("*.parquet")):
+            with pq.ParquetFile(path) as file:
+                pieces += [_Piece(path, (group,), index, reason, smallest) for group in range(file.num_row_groups)]
     return pieces
 
 

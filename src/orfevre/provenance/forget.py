@@ -10,7 +10,7 @@ from orfevre.data import forgotten
 from orfevre.data.forgotten import Rule
 from orfevre.errors import InputError
 from orfevre.provenance import usage
-from orfevre.provenance.runs import DROPPED, KEPT, Run, rows
+from orfevre.provenance.runs import DROPPED, KEPT, Run, matching, rows
 
 SHOWN = 10
 
@@ -60,9 +60,9 @@ def reach(run: Run, rules: Sequence[Rule]) -> list[Facts]:
 def _duplicates(run: Run, reached: set[str]) -> dict[str, list[str]]:
     """Ids of drops that say the same as each of these documents, those aside that are reached themselves."""
     twins: dict[str, list[str]] = {identity: [] for identity in reached}
-    for kind, path in run.tables() if reached else ():
-        for row in rows(path, ("id", "detail")) if kind == DROPPED else ():
-            if row["detail"] in twins and row["id"] not in reached:
+    for path in [path for kind, path in run.tables() if kind == DROPPED and reached]:
+        for row in matching(path, "detail", reached, ("id", "detail")):
+            if row["id"] not in reached:
                 twins[row["detail"]].append(row["id"])
     return twins
 

@@ -7,7 +7,7 @@ from typing import Any
 from orfevre import console
 from orfevre.errors import InputError
 from orfevre.provenance import passage, usage
-from orfevre.provenance.runs import DROPPED, KEPT, Run, matching, rows
+from orfevre.provenance.runs import DROPPED, KEPT, Run, matching
 
 MOST = 10
 """Documents shown; the rest are counted."""
@@ -97,12 +97,12 @@ def _in_training(facts: Facts) -> bool:
 def _duplicates(run: Run, identity: str) -> list[str]:
     """Ids of what was dropped because this document says the same."""
     paths = [path for kind, path in run.tables() if kind == DROPPED]
-    return [row["id"] for path in paths for row in rows(path, ("id", "detail")) if row["detail"] == identity]
+    return [row["id"] for path in paths for row in matching(path, "detail", [identity], ("id",))]
 
 
 def _group_size(run: Run, group: str) -> int:
     paths = [path for kind, path in run.tables() if kind == KEPT]
-    return sum(row["group"] == group for path in paths for row in rows(path, ("group",)))
+    return sum(len(matching(path, "group", [group], ("id",))) for path in paths)
 
 
 def excerpt(text: str, wanted: str) -> str:

@@ -65,7 +65,7 @@ def gather(run_folder: Path) -> Facts:
         recipes={stage: _json(run_folder / stage / "recipe.json") for stage in found},
         stats=(stats := table("curate", "stats.json")),
         contamination=_if_there(run_folder / "curate" / "contamination.json") if stats else None,
-        samples=samples.gather(run_folder / "curate", list(stats["sources"])) if stats else None,
+        samples=samples.gather(run_folder / "curate") if stats else None,
         index=table("tokenize", "index.json"),
         fertility=_if_there(run_folder / "tokenize" / "fertility.json") if "tokenize" in found else None,
         mixture=table("mix", "mixture.json"),

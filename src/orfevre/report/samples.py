@@ -14,7 +14,7 @@ DROPS_PER_REASON = 2
 PAIRS = 3
 PAIR_CHARS = 3_000
 ROWS_AT_ONCE = 65_536
-UNSHOWN = frozenset({"forgotten", "personal"})
+UNSHOWN = frozenset({"forgotten", "personal_data"})
 """Reasons whose texts are not to be shown in a page that people send around."""
 
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -58,34 +58,22 @@ class Samples:
     languages: dict[str, Language] = field(default_factory=dict)
 
 
-def gather(curated: Path, sources: Sequence[str]) -> Samples:
+def gather(curated: Path) -> Samples:
     """From the tables of a finished curate folder; the same rows from the same tables."""
-    chosen = _chosen(curated, sources)
-    rows = {row["id"]: row for source in sources for row in _rows(_dropped(curated, source), chosen.get(source, ()))}
-    drops = [_drop(rows[identity]) for source in sources for identity in chosen.get(source, ()) if identity in rows]
-    return Samples(_few_of_each(drops), list(_pairs(curated, sources, drops)), _languages(curated, sources))
+    documents, dropped = (sorted((curated / kind).glob("*.parquet")) for kind in ("documents", "dropped"))
+    drops = [drop for path in dropped for drop in _chosen(path)]
+    return Samples(_few_of_each(drops), list(_pairs(documents, drops)), _languages(documents))
 
 
-def _dropped(curated: Path, source: str) -> Path:
-    return curated / "dropped" / f"{source}.parquet"
-
-
-def _documents(curated: Path, source: str) -> Path:
-    return curated / "documents" / f"{source}.parquet"
-
-
-def _chosen(curated: Path, sources: Sequence[str]) -> dict[str, list[str]]:
-    """For each source the first ids of each reason: ids are hashes, so the first are drawn at random."""
-    chosen: dict[str, list[str]] = {}
-    for source in sources:
-        found: dict[str, list[str]] = defaultdict(list)
-        for batch in _batches(_dropped(curated, source), ("id", "reason")):
-            reasons = batch.column("reason").to_pylist()
-            for place, reason in enumerate(reasons):
-                if len(found[reason]) < max(DROPS_PER_REASON, PAIRS):
-                    found[reason].append(batch.column("id")[place].as_py())
-        chosen[source] = [identity for reason in sorted(found) for identity in found[reason]]
-    return chosen
+def _chosen(path: Path) -> list[Drop]:
+    """The first of each reason: ids are hashes, so the first are drawn at random."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for batch in _batches(path, ("id", "reason")):
+        for place, reason in enumerate(batch.column("reason").to_pylist()):
+            if len(found[reason]) < max(DROPS_PER_REASON, PAIRS):
+                found[reason].append(batch.column("id")[place].as_py())
+    rows = _rows(path, [identity for own in found.values() for identity in own])
+    return [_drop(row) for row in sorted(rows, key=lambda row: (row["reason"], row["id"]))]
 
 
 def _few_of_each(drops: Sequence[Drop]) -> list[Drop]:
@@ -106,20 +94,20 @@ def _drop(row: dict[str, Any]) -> Drop:
     return Drop(row["reason"], row["source"], row["location"], row["detail"] or "", text[:PAIR_CHARS])
 
 
-def _pairs(curated: Path, sources: Sequence[str], drops: Sequence[Drop]) -> Iterator[Pair]:
+def _pairs(documents: Sequence[Path], drops: Sequence[Drop]) -> Iterator[Pair]:
     near = [drop for drop in drops if drop.reason == "near_duplicate" and drop.text and _ID.fullmatch(drop.detail)]
     num_found = 0
     for drop in near:
-        twin = next((row for name in sources for row in _rows(_documents(curated, name), [drop.detail])), None)
+        twin = next((row for path in documents for row in _rows(path, [drop.detail])), None)
         if twin is not None and num_found < PAIRS:
             num_found += 1
             yield Pair(drop, twin["source"], twin["location"], twin["text"][:PAIR_CHARS])
 
 
-def _languages(curated: Path, sources: Sequence[str]) -> dict[str, Language]:
+def _languages(documents: Sequence[Path]) -> dict[str, Language]:
     languages: dict[str, Language] = defaultdict(Language)
-    for source in sources:
-        for batch in _batches(_documents(curated, source), ("language", "language_confidence", "num_bytes")):
+    for path in documents:
+        for batch in _batches(path, ("language", "language_confidence", "num_bytes")):
             columns = (batch.column(name).to_pylist() for name in ("language", "language_confidence", "num_bytes"))
             for code, confidence, num_bytes in zip(*columns, strict=True):
                 own = languages[code]
