@@ -1,6 +1,6 @@
 """Texts out of a column of a Parquet or Arrow file, batch by batch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any, BinaryIO
 
@@ -13,7 +13,7 @@ BATCH_BYTES = 4 * 2**20
 """Text in memory at once, by the mean length of a row; a longer row comes alone."""
 
 MAX_BATCH_ROWS = 1024
-DICTIONARY_ROWS = 64
+DICTIONARY_ROWS = 16
 """Rows at once of a column that may repeat one long value at little cost."""
 
 
@@ -113,12 +113,14 @@ def _items(batch: Any, first: int, source: Source, reading: Reading) -> Iterator
             yield Broken(row, "broken_record", f"row {row}: {text or f'column {source.text_field!r} is null'}")
 
 
-def _values(column: Any) -> Sequence[Any]:
-    """Texts, None for nulls, and the error where bytes are not UTF-8."""
+def _values(column: Any) -> Iterable[Any]:
+    """Texts, None for nulls, and the error where bytes are not UTF-8; of a large batch one by one."""
+    if column.nbytes > 4 * BATCH_BYTES:
+        return map(_value, column)
     try:
-        values: Sequence[Any] = column.to_pylist()
+        values: Iterable[Any] = column.to_pylist()
     except UnicodeDecodeError:
-        values = [_value(scalar) for scalar in column]
+        values = map(_value, column)
     return values
 
 

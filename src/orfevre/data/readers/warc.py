@@ -6,9 +6,9 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import BinaryIO, Literal, TypeAlias, cast
+from typing import BinaryIO, cast
 
-from orfevre.data.readers import arc, archive, compressed
+from orfevre.data.readers import arc, archive, compressed, http_body
 from orfevre.data.readers.archive import Captured, Found
 from orfevre.data.readers.record import Broken, Facts, Item, Record
 from orfevre.data.readers.web import Told, page
@@ -16,7 +16,6 @@ from orfevre.recipe import Curate, Reading
 
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _TOP_TYPES = frozenset(["application", "audio", "font", "image", "message", "model", "multipart", "text", "video"])
-_Decode: TypeAlias = Literal["none", "content", "all"]
 _HEAD_BYTES = 64 * 2**10
 
 
@@ -137,21 +136,16 @@ def _broken(found: Captured, cause: str, reason: str = "broken_record") -> Broke
 
 
 def _http(found: Captured, facts: Facts, limit: int) -> tuple[Told, bytes]:
-    """What is told and the body. Some crawlers keep `Transfer-Encoding: chunked` on bodies already joined."""
+    """What is told, and the body: decoded, at most limit + 1 bytes of it. Raises for what cannot be parsed."""
     from fastwarc.warc import WarcRecord, WarcRecordType
 
-    ways: tuple[_Decode, ...] = ("none",) if len(found.block) > limit else ("all", "content")
-    for decode in ways:
-        record = WarcRecord()
-        record.record_type = WarcRecordType.response
-        record.is_http = True
-        record.set_bytes_content(found.block)
-        try:
-            record.parse_http(auto_decode=decode)
-            headers = tuple((name.lower(), value) for name, value in record.http_headers)
-            facts = replace(facts, media_type=(record.http_content_type or "").lower())
-            return Told(record.http_charset, headers, facts), record.reader.read(limit + 1)
-        except OSError:
-            if decode != "all":
-                raise
-    raise AssertionError("unreachable")
+    record = WarcRecord()
+    record.record_type = WarcRecordType.response
+    record.is_http = True
+    record.set_bytes_content(found.block)
+    record.parse_http(auto_decode="none")
+    headers = tuple((name.lower(), value) for name, value in record.http_headers)
+    facts = replace(facts, media_type=(record.http_content_type or "").lower())
+    told = Told(record.http_charset, headers, facts)
+    data = record.reader.read()
+    return told, data if len(found.block) > limit else http_body.decoded(data, headers, limit)
