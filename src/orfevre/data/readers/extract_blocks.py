@@ -6,7 +6,7 @@
 import html
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MARK = re.compile(r"<[^>]+>")
+_PRE = re.compile(r"(<pre>.*?(?:</pre>|\Z))", re.DOTALL)
 _LINK = re.compile(r"<a [^>]*>(.*?)</a>")
 _WORD = re.compile(r"[^\W\d_]+")
 _DATE = re.compile(r"\b\d{1,2}[./]\s?\d{1,2}[./]\s?\d{2,4}|\b\d{4}-\d\d-\d\d|\b\d{1,2}:\d\d\b|\b(?:19|20)\d\d\b")
@@ -22,33 +23,32 @@ _NOT_CAPITALS = re.compile(r"[^A-ZÀ-ÖØ-ÞĀŁŚŻŹ]+")
 _SENTENCE = re.compile(r"[.!?。！？।]['\")»”]? ")
 _ENDS = frozenset(".!?…\"”“»«'’)。！？।")
 
-_GLUE = frozenset(
-    (
-        "der die das und ist nicht von den dem ein eine mit auf für im zu sich als auch "
-        "the and of to is in that for with on was as it are by be this from "
-        "le la les des du et est que qui dans une un pour sur pas par avec en au "
-        "el los las que de y en un una por con del se es para "
-        "i w na z do się nie jest że o od po "
-        "il di che non per con sono della è een het van dat niet met"
-    ).split()
-)
+_GLUE = frozenset((
+    "der", "die", "das", "und", "ist", "nicht", "von", "den", "dem", "ein", "eine", "mit", "auf", "für", "im", "zu",
+    "sich", "als", "auch", "the", "and", "of", "to", "is", "in", "that", "for", "with", "on", "was", "as", "it",
+    "are", "by", "be", "this", "from", "le", "la", "les", "des", "du", "et", "est", "que", "qui", "dans", "une", "un",
+    "pour", "sur", "pas", "par", "avec", "en", "au", "el", "los", "las", "de", "y", "una", "por", "con", "del", "se",
+    "es", "para", "i", "w", "na", "z", "do", "się", "nie", "jest", "że", "o", "od", "po", "il", "di", "che", "non",
+    "per", "sono", "della", "è", "een", "het", "van", "dat", "niet", "met",
+))  # fmt: skip
 """Words that sentences are built with, and lists of links are not: German, English, French, Spanish, Polish, Italian,
 Dutch."""
 
-_AROUND = frozenset(
-    (
-        "comment comments kommentar kommentare commentaire commentaires comentario comentarios komentarz komentarze "
-        "related read lesen lire leer lea czytaj zobacz mehr more plus weitere weiterlesen auch aussi también "
-        "interessant aimerez share teilen partager compartir tweet twitter facebook whatsapp instagram pinterest "
-        "newsletter abonnieren abonnement abonnez subscribe anmelden registrieren login log einloggen sign reply "
-        "antwort antworten répondre posted published veröffentlicht publié publicado author autor auteur von by par "
-        "tags tag schlagwörter schlagworte kategorie kategorien category categories cookie cookies datenschutz privacy "
-        "copyright rights rechte foto fotos photo bild bilder credit quelle source drucken print email mail "
-        "advertisement anzeige werbung publicité sponsored akismet wordpress zurück weiter next previous nächster "
-        "vorheriger stories story artikel articles themen topics latest news neueste aktuelle updated aktualisiert "
-        "follow folgen suivez jetzt click klicken hier here download contact kontakt"
-    ).split()
-)
+_AROUND = frozenset((
+    "comment", "comments", "kommentar", "kommentare", "commentaire", "commentaires", "comentario", "comentarios",
+    "komentarz", "komentarze", "related", "read", "lesen", "lire", "leer", "lea", "czytaj", "zobacz", "mehr", "more",
+    "plus", "weitere", "weiterlesen", "auch", "aussi", "también", "interessant", "aimerez", "share", "teilen",
+    "partager", "compartir", "tweet", "twitter", "facebook", "whatsapp", "instagram", "pinterest", "newsletter",
+    "abonnieren", "abonnement", "abonnez", "subscribe", "anmelden", "registrieren", "login", "log", "einloggen",
+    "sign", "reply", "antwort", "antworten", "répondre", "posted", "published", "veröffentlicht", "publié",
+    "publicado", "author", "autor", "auteur", "von", "by", "par", "tags", "tag", "schlagwörter", "schlagworte",
+    "kategorie", "kategorien", "category", "categories", "cookie", "cookies", "datenschutz", "privacy", "copyright",
+    "rights", "rechte", "foto", "fotos", "photo", "bild", "bilder", "credit", "quelle", "source", "drucken", "print",
+    "email", "mail", "advertisement", "anzeige", "werbung", "publicité", "sponsored", "akismet", "wordpress",
+    "zurück", "weiter", "next", "previous", "nächster", "vorheriger", "stories", "story", "artikel", "articles",
+    "themen", "topics", "latest", "news", "neueste", "aktuelle", "updated", "aktualisiert", "follow", "folgen",
+    "suivez", "jetzt", "click", "klicken", "hier", "here", "download", "contact", "kontakt",
+))  # fmt: skip
 """Words of what stands around a text: comments, sharing, further reading, bylines, notices."""
 
 
@@ -62,42 +62,42 @@ class Block:
     text: str
     link_chars: int
 
+    spaced: bool = False
+    """Whether an empty line stands before it."""
+
 
 def blocks(marked: str) -> list[Block]:
     """The lines of Resiliparse's `minimal_html` output; a `<pre>` element is one block with its line ends."""
     found: list[Block] = []
-    verbatim: list[str] | None = None
-    for line in marked.split("\n"):
-        if verbatim is not None:
-            verbatim.append(line)
-            if "</pre>" in line:
-                _add_verbatim(found, verbatim)
-                verbatim = None
+    spaced = False
+    for part in _PRE.split(marked):
+        if part.startswith("<pre>"):
+            text = _plain(part).strip("\n")
+            if text.strip():
+                found.append(Block("pre", text, 0, True))
+            spaced = True
             continue
-        line = line.strip()
-        if line.startswith("<pre>"):
-            verbatim = [line]
-            if "</pre>" in line:
-                _add_verbatim(found, verbatim)
-                verbatim = None
-        elif line:
+        for line in map(str.strip, part.split("\n")):
             text = _plain(line).strip()
             if text:
-                found.append(Block(_kind(line), text, _link_chars(line)))
-    if verbatim is not None:
-        _add_verbatim(found, verbatim)
+                found.append(Block(_kind(line), text, _link_chars(line), spaced))
+            spaced = not line or (spaced and not text)
     return found
+
+
+def join(kept: Iterable[Block]) -> str:
+    """The text of blocks: paragraphs apart, items of lists marked."""
+    parts: list[str] = []
+    for block in kept:
+        if parts:
+            parts.append("\n\n" if block.spaced else "\n")
+        parts.append(f"- {block.text}" if block.kind == "li" else block.text)
+    return "".join(parts)
 
 
 def _plain(marked: str) -> str:
     text = _MARK.sub("", marked) if "<" in marked else marked
     return html.unescape(text) if "&" in text else text
-
-
-def _add_verbatim(found: list[Block], lines: Sequence[str]) -> None:
-    text = _plain("\n".join(lines)).strip("\n")
-    if text.strip():
-        found.append(Block("pre", text, 0))
 
 
 def _kind(line: str) -> str:

@@ -1,9 +1,14 @@
-"""Web pages: the main text, without navigation and boilerplate."""
+"""Web pages: the main text, and what the page and its HTTP headers say of it."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from orfevre.data.readers.extract import main_text
+from orfevre.data.readers.limits import TooSlowError
 from orfevre.data.readers.record import NOTHING_SAID, Broken, Facts, Item, Record
+from orfevre.data.readers.web_encoding import decode
+from orfevre.data.readers.web_facts import facts_of
 from orfevre.recipe import Curate
 
 
@@ -25,19 +30,21 @@ NOTHING_TOLD = Told()
 
 
 def read_html(data: bytes, curate: Curate) -> Iterator[Item]:
-    yield page(0, data, NOTHING_TOLD, curate)
+    facts = Facts(media_type="text/html", raw_sha256=hashlib.sha256(data).hexdigest())
+    yield page(0, data, Told(facts=facts), curate)
 
 
 def page(number: int, data: bytes, told: Told, curate: Curate) -> Item:
     """The record of one HTML page, or why there is none. `data` is at most curate.reading.max_record_bytes long."""
-    from resiliparse.extract.html2text import extract_plain_text
-    from resiliparse.parse.encoding import bytes_to_str, detect_encoding
+    from resiliparse.parse.html import HTMLTree
 
-    if not data:
-        return Record(number, "", told.facts)
     try:
-        charset = told.charset or detect_encoding(data, from_html_meta=True) or "utf-8"
-        text = bytes_to_str(data, charset, errors="replace")
-        return Record(number, extract_plain_text(text, main_content=True, alt_texts=False), told.facts)
+        source = decode(data, told.charset)
+        facts = facts_of(source, told.headers, told.facts)
+        text = main_text(HTMLTree.parse(source), source, curate) if source.strip() else ""
+        return Record(number, text, facts)
+    except TooSlowError:
+        cause = f"page not read after {curate.reading.max_seconds} seconds (curate.reading.max_seconds)"
+        return Broken(number, "timeout", cause, len(data))
     except Exception as error:  # whatever the parser makes of bytes from the web must not end the run
         return Broken(number, "broken_record", f"not readable as HTML: {type(error).__name__}: {error}", len(data))
