@@ -278,7 +278,7 @@ def test_bombs_do_not_fill_the_memory(
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     grown, last, _ = done.stdout.split()
-    assert last == ends and int(grown) < 220
+    assert last == ends and int(grown) < 300
 
 
 def test_zero_records_of_the_counter_stay_bounded(tmp_path: Path) -> None:
