@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from orfevre import console
-from orfevre.data import sources
+from orfevre.data import sources, tasks
 from orfevre.data.sources import SourceFile
 from orfevre.errors import RecipeError
 from orfevre.plan import price
@@ -20,6 +20,7 @@ def check(recipe: Recipe) -> None:
         [_row(recipe, name, found) for name, found in files.items()],
         title=f"Sources of {recipe.name}",
     )
+    _print_tasks(recipe)
     _warn_of_shared(files)
     _refuse_too_little(recipe, files)
     if beyond := recipe.model.beyond_mixtral:
@@ -34,6 +35,18 @@ def _row(recipe: Recipe, name: str, files: Sequence[SourceFile]) -> tuple[str, .
     source = recipe.source(name)
     size = console.quantity(sum(file.num_bytes for file in files), "B")
     return name, f"{len(files):,}", size, source.format, source.language, f"{source.max_epochs:g}", source.licence
+
+
+def _print_tasks(recipe: Recipe) -> None:
+    """Reads every evaluation set: a field that is not there is better known now than after hours of reading."""
+    rows = []
+    for task in recipe.tasks:
+        items = sum(1 for _ in tasks.read(recipe, task))
+        count = len(sources.resolve_task(recipe, task))
+        rows.append((task.name, f"{count:,}", f"{items:,}", ", ".join(task.fields), task.language, task.licence))
+    if rows:
+        columns = ("task", "files", "items", "fields", "language", "licence")
+        console.table(columns, rows, title="\nEvaluation sets, which training text is kept clean of")
 
 
 def _refuse_empty(files: Mapping[str, Sequence[SourceFile]]) -> None:
