@@ -65,15 +65,17 @@ def _detail(items: Items, found: NDArray[np.int64], shares: NDArray[np.float64])
 
 @dataclass(frozen=True)
 class _Piece:
-    """Row groups of one Parquet file of documents or drops, to be compared again."""
+    """A row group of one Parquet file of documents or drops, to be compared again."""
 
     path: Path
-    groups: tuple[int, ...]
+    group: int
     index: Path
     reason: str
     """Only rows with this reason; empty for documents."""
     least: float
     """Smaller shares do not count."""
+    num_bytes: int
+    """Unpacked."""
 
 
 @dataclass
@@ -95,7 +97,10 @@ def survey(recipe: Recipe, prepared: Path, out: Path) -> dict[str, int]:
     folder = prepared / contamination_index.FOLDER
     least = recipe.curate.contamination.min_overlap
     pieces = _pieces(out, folder, least)
-    found = runner.run_all(_survey, pieces, recipe.runner, label="looking for evaluation items")
+    sizes = [float(piece.num_bytes) for piece in pieces]
+    found = runner.run_all(
+        _survey, pieces, recipe.runner, label="looking for evaluation items", sizes=sizes, unit="B"
+    )  # fmt: skip
     seen: dict[int, _Seen] = defaultdict(lambda: _Seen([0, 0], [0.0, 0.0]))
     dropped: Counter[str] = Counter()
     items = contamination_index.load(folder)
@@ -121,7 +126,10 @@ def _pieces(out: Path, index: Path, least: float) -> list[_Piece]:
     for folder, reason, smallest in (("documents", "", 0.0), ("dropped", REASON, least)):
         for path in sorted((out / folder).glob("*.parquet")):
             with pq.ParquetFile(path) as file:
-                pieces += [_Piece(path, (group,), index, reason, smallest) for group in range(file.num_row_groups)]
+                pieces += [
+                    _Piece(path, group, index, reason, smallest, file.metadata.row_group(group).total_byte_size)
+                    for group in range(file.num_row_groups)
+                ]
     return pieces
 
 
@@ -146,7 +154,7 @@ def _survey(piece: _Piece) -> tuple[list[tuple[int, int, float]], dict[str, int]
 def _texts(piece: _Piece) -> Any:
     columns = ["text", "reason"] if piece.reason else ["text"]
     with pq.ParquetFile(piece.path) as file:
-        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=list(piece.groups), columns=columns):
+        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, row_groups=[piece.group], columns=columns):
             texts = batch.column("text").to_pylist()
             reasons = batch.column("reason").to_pylist() if piece.reason else [""] * len(texts)
             yield [text.encode() for text, reason in zip(texts, reasons, strict=True) if reason == piece.reason]
