@@ -89,9 +89,13 @@ def build(parts: Sequence[Part], rules: Dedup) -> Catalogue:
     return Catalogue(tuple(parts), starts, _grouped(sizes, rules.num_bands), 1 + num_keys // KEYS_IN_RANGE)
 
 
-@lru_cache(maxsize=1)
 def read(folder: Path) -> Catalogue:
     """What `save` left: tasks of one worker share it."""
+    return _read(folder, (folder / FILE).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=1)
+def _read(folder: Path, saved: int) -> Catalogue:
     table = json.loads((folder / FILE).read_text(encoding="utf-8"))
     parts = tuple(Part(Path(path), priority) for path, priority in table["parts"])
     groups = tuple((first, after) for first, after in table["groups"])

@@ -48,7 +48,6 @@ def decide(parts: Sequence[Part], rules: Dedup, folder: Path, machine: Runner) -
     folder.mkdir(parents=True, exist_ok=True)
     catalogue = catalogues.build(parts, rules)
     catalogue.save(folder)
-    catalogues.read.cache_clear()
     groups, ranges = len(catalogue.groups), catalogue.num_ranges
     steps: list[tuple[str, Callable[[Task], None], int, str]] = [
         ("digests", candidates.spill_digests, groups, "sorting digests"),

@@ -49,12 +49,16 @@ def gather(folder: Path, catalogue: Catalogue, number: int) -> tuple[NDArray[np.
     """
     found, places = [], []
     for group in range(len(catalogue.groups)):
-        path = spilled(folder, group)
-        start, end = np.load(_cuts_of(path), mmap_mode="r")[number : number + 2].tolist()
-        own = np.array(np.load(path, mmap_mode="r")[start:end])
+        own = part_of(spilled(folder, group), number)
         found.append(own)
         places.append(own["row"].astype(np.int64) + catalogue.span(group)[0])
     return np.concatenate(found), np.concatenate(places)
+
+
+def part_of(path: Path, number: int) -> NDArray[np.void]:
+    """Records of one range in a file that `spill` wrote."""
+    start, end = np.load(_cuts_of(path), mmap_mode="r")[number : number + 2].tolist()
+    return np.array(np.load(path, mmap_mode="r")[start:end])
 
 
 def spilled(folder: Path, group: int) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orfevre import artifact, runner
-from orfevre.curate import contamination, steps
+from orfevre.curate import boilerplate, contamination, steps
 from orfevre.curate.settle import settle
 from orfevre.curate.sift import sift
 from orfevre.curate.units import PREPARED, Unit, scratch_of, split_work
@@ -33,6 +33,7 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     units = split_work(recipe, [sources.resolve(recipe, source) for source in recipe.sources], scratch)
     steps.prepare(recipe, scratch / PREPARED)
     _sift_all(recipe, units)
+    units = boilerplate.trim(recipe, units, scratch / "boilerplate")
     tasks = _settle(recipe, units, scratch, out)
     counts = runner.run_all(write_source, tasks, recipe.runner, label="writing documents")
     contamination.survey(recipe, scratch / PREPARED, out)

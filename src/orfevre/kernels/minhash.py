@@ -75,6 +75,28 @@ def shingles(texts: Sequence[bytes]) -> list[Hashes]:
     return np.split(found[: ends[-1]], ends[:-1]) if texts else []
 
 
+def lines(texts: Sequence[bytes]) -> list[tuple[Hashes, NDArray[np.int32]]]:
+    """For each text a hash of every line's words (uint64) and how many words there are (int32).
+
+    Lines end at line feeds: there are as many as `text.split(b"\\n")` has parts. Lines of the same words in the same
+    order have the same hash, whatever their case and what stands between the words.
+    """
+    library = _library()
+    if library is None:
+        return [minhash_numpy.lines(text) for text in texts]
+    offsets = _offsets(texts)
+    ends = np.cumsum([text.count(b"\n") + 1 for text in texts])
+    hashes = np.empty(int(ends[-1]) if texts else 0, np.uint64)
+    num_words = np.empty(len(hashes), np.int32)
+    joined = np.frombuffer(b"".join(texts), np.uint8)
+    _demand_memory(
+        library.orfevre_lines(
+            joined.ctypes.data, offsets.ctypes.data, len(texts), hashes.ctypes.data, num_words.ctypes.data
+        )
+    )
+    return list(zip(np.split(hashes, ends[:-1]), np.split(num_words, ends[:-1]), strict=True)) if texts else []
+
+
 def shared(members: Hashes, starts: Ints, ends: Ints) -> Ints:
     """How many members two sets share, for pairs of sets: int64 `[num_pairs]`.
 
@@ -134,6 +156,7 @@ def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
     pointer, count, width = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
     library.orfevre_signatures.argtypes = [pointer, pointer, count, pointer, pointer, width, pointer, pointer]
     library.orfevre_shingles.argtypes = [pointer, pointer, count, pointer, pointer]
+    library.orfevre_lines.argtypes = [pointer, pointer, count, pointer, pointer]
     library.orfevre_shared.argtypes = [pointer, pointer, pointer, count, pointer]
     library.orfevre_shared.restype = None
     return library

@@ -45,6 +45,16 @@ def shingles(text: bytes) -> Hashes:
     return mix(total)
 
 
+def lines(text: bytes) -> tuple[Hashes, NDArray[np.int32]]:
+    """Hash and number of words of each line of one text."""
+    words = [word_hashes(line) for line in text.split(b"\n")]
+    hashes = np.zeros(len(words), np.uint64)
+    for line, own in zip(np.split(hashes, len(hashes)), words, strict=True):  # views of one: scalars warn of overflow
+        for word in own:
+            line[:] = line * SHINGLE_BASE + word
+    return mix(hashes), np.array([len(own) for own in words], np.int32)
+
+
 def word_hashes(text: bytes) -> Hashes:
     """64-bit hash of each word: its folded bytes, 16 a round, the last round padded with zeros."""
     folded = np.concatenate((fold(text), np.zeros(ROUND, np.uint8)))

@@ -238,6 +238,39 @@ int32_t orfevre_shingles(const uint8_t *text, const int64_t *offset, int64_t num
     return !ready;
 }
 
+/* A hash of the words of every line of many documents, one line after another; returns 0, or 1 for want of memory.
+ * hash, num_words (int32): room for a line more than there are line feeds, in each document. Lines without words hash to
+ * something too; equal hashes mean equal words in order, whatever stands between them. */
+int32_t orfevre_lines(const uint8_t *text, const int64_t *offset, int64_t num_documents, uint64_t *hash,
+                      int32_t *num_words)
+{
+    reader r;
+    int64_t line = 0;
+    int ready = prepare(&r, offset, num_documents);
+    for (int64_t d = 0; ready && d < num_documents; d++) {
+        const uint8_t *at = text + offset[d], *end = text + offset[d + 1];
+        for (;; line++) {
+            const uint8_t *feed = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+            uint64_t h = 0;
+            int64_t count = 0;
+            begin(&r, at, (feed ? feed : end) - at);
+            while (r.left > 0) {
+                r.next = r.num_words; /* words of an earlier chunk are not needed again */
+                next_chunk(&r);
+                for (int64_t w = 0; w < r.num_words; w++) h = h * SHINGLE_BASE + r.word[w];
+                count += r.num_words;
+            }
+            hash[line] = mix(h);
+            num_words[line] = (int32_t)count;
+            if (!feed) break;
+            at = feed + 1;
+        }
+        line++;
+    }
+    release(&r);
+    return !ready;
+}
+
 /* How many members two sets share, for many pairs of sets. A set is set[from .. to), in ascending order, no repeats.
  * from, to: int64 [num_pairs, 2], places in `set`; shared: int64 [num_pairs]. */
 void orfevre_shared(const uint64_t *set, const int64_t *from, const int64_t *to, int64_t num_pairs, int64_t *shared)

@@ -44,7 +44,8 @@ class Dedup(Section):
 
 class Boilerplate(Section):
     min_documents: int = Field(default=0, ge=0)
-    """A line that this many documents of a source hold is boilerplate, and is taken out of all of them; 0: none is."""
+    """A line that this many documents of a source hold is boilerplate, and is taken out of all of them; 0: none is.
+    Lines are equal when their words are, whatever their case and punctuation. Code is left alone."""
 
-    min_chars: Count = 20
-    """Shorter lines (without the space around them) are never boilerplate: they are common by chance."""
+    min_words: Count = 3
+    """Lines of fewer words are never boilerplate: many are common by chance."""

@@ -102,6 +102,21 @@ def test_shared_members_and_jaccard_are_those_of_sets(groups: list[set[int]], da
         assert found == len(groups[a] & groups[b]) / max(1, len(groups[a] | groups[b]))
 
 
+@given(texts=st.lists(st.lists(TEXTS, max_size=4).map(b"\n".join), max_size=4))
+@example(texts=[])
+@pytest.mark.usefixtures("level")
+def test_lines_have_the_hashes_that_the_twin_gives_them(texts: list[bytes]) -> None:
+    for (hashes, num_words), text in zip(minhash.lines(texts), texts, strict=True):
+        slow, slow_words = minhash_numpy.lines(text)
+        assert np.array_equal(hashes, slow) and np.array_equal(num_words, slow_words)
+        assert len(hashes) == len(text.split(b"\n"))
+
+
+def test_lines_are_equal_when_their_words_are() -> None:
+    hashes, num_words = minhash.lines([b"Share this: page!\nshare  THIS page\npage this share\n\n..."])[0]
+    assert hashes[0] == hashes[1] != hashes[2] and num_words.tolist() == [3, 3, 3, 0, 0]
+
+
 def test_sets_of_shingles_have_no_repeats() -> None:
     members, starts = minhash.sets([b"a b c d e a b c d e a b c d e", b"", b"a b c d e"])
     assert starts.tolist() == [0, 5, 5, 6] and members[5] in members[:5]

@@ -1,0 +1,210 @@
+"""Lines that many documents of a source hold are taken out of them: menus, notices, "share this page".
+
+    count   a unit -> in how many of its documents each line occurs, by range of the line's hash
+    common  a source's range -> hashes of the lines that min_documents of its documents hold
+    trim    a unit -> another folder, of the same rows, without those lines
+
+Passes between sifting and deduplication, so that neither signatures nor lengths see boilerplate. All are pure functions
+from files to files, mapped by the runner. A document that is left shorter than the quality rules allow is dropped, with
+its whole text. Code is left alone: its imports and licence headers are common too, and it would not run without.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orfevre import runner
+from orfevre.curate import shuffle, signs
+from orfevre.curate.language_codes import is_prose_language
+from orfevre.curate.units import Unit
+from orfevre.kernels import minhash
+from orfevre.recipe import Recipe
+
+COUNT = np.dtype([("line", "<u8"), ("documents", "<u4")])
+
+RANGE_BYTES = 2 * 2**30
+"""Text of a source for each range of hashes: some tens of millions of lines at most."""
+
+REASON = EDIT = "boilerplate"
+
+Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One source's units, by their order, and where its counts lie."""
+
+    units: tuple[Unit, ...]
+    folder: Path
+    num_ranges: int
+
+
+@dataclass(frozen=True)
+class Task:
+    source: Source
+    number: int
+    """Of a unit, or of a range."""
+
+    @property
+    def unit(self) -> Unit:
+        return self.source.units[self.number]
+
+
+def trim(recipe: Recipe, units: Sequence[Unit], folder: Path) -> list[Unit]:
+    """The units without boilerplate, in folders of their own; the very same units where the recipe asks for nothing."""
+    if not recipe.curate.boilerplate.min_documents:
+        return list(units)
+    tasks: list[Task] = []
+    ranges: list[Task] = []
+    for name in recipe.source_names:
+        own = tuple(unit for unit in units if unit.source.name == name and not _is_code(unit))
+        size = sum(unit.text_bytes() for unit in own)
+        source = Source(own, folder / name, 1 + size // RANGE_BYTES)
+        tasks += [Task(source, number) for number in range(len(own))]
+        ranges += [Task(source, number) for number in range(source.num_ranges)]
+    for function, some, label in (
+        (count, [task for task in tasks if not _counted(task.source, task.number).exists()], "counting lines"),
+        (common, [task for task in ranges if not _common(task.source, task.number).exists()], "finding boilerplate"),
+        (rewrite, [task for task in tasks if not trimmed(task.unit).is_done], "taking out boilerplate"),
+    ):
+        runner.run_all(function, some, recipe.runner, label=label)
+    return [unit if _is_code(unit) else trimmed(unit) for unit in units]
+
+
+def _is_code(unit: Unit) -> bool:
+    return unit.source.format == "code" or not is_prose_language(unit.source.language)
+
+
+def trimmed(unit: Unit) -> Unit:
+    return replace(unit, folder=unit.folder.with_name(f"{unit.folder.name}.trimmed"))
+
+
+def count(task: Task) -> None:
+    rules = task.unit.curate.boilerplate
+    found = [np.zeros(0, np.uint64)]
+    for part in task.unit.parts():
+        for batch in _batches(part):
+            _, texts = _passed(batch)
+            for hashes, num_words in minhash.lines(texts):
+                found.append(np.unique(hashes[num_words >= rules.min_words]))
+    lines, counts = np.unique(np.concatenate(found), return_counts=True)
+    records = np.zeros(len(lines), COUNT)
+    records["line"], records["documents"] = lines, counts
+    shuffle.spill(_counted(task.source, task.number), records, task.source.num_ranges)
+
+
+def common(task: Task) -> None:
+    source = task.source
+    found = [shuffle.part_of(_counted(source, unit), task.number) for unit in range(len(source.units))]
+    records = np.concatenate([np.zeros(0, COUNT), *found])
+    lines, which = np.unique(records["line"], return_inverse=True)
+    documents = np.bincount(which, records["documents"], len(lines))
+    wanted = source.units[0].curate.boilerplate.min_documents if source.units else 1
+    shuffle.save(_common(source, task.number), lines[documents >= wanted])
+
+
+def rewrite(task: Task) -> None:
+    """Leave the folder of the trimmed unit complete."""
+    source, unit = task.source, task.unit
+    lines = np.concatenate([np.load(_common(source, number)) for number in range(source.num_ranges)])
+    out = trimmed(unit).folder
+    aside = out.with_name(f"{out.name}.{os.getpid()}.aside")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    for part in unit.parts():
+        _rewrite_part(unit, part, aside / part.name, lines)
+    shutil.copyfile(unit.folder / "counts.json", aside / "counts.json")
+    aside.rename(out)
+
+
+def _rewrite_part(unit: Unit, part: Path, out: Path, lines: Hashes) -> None:
+    import pyarrow as pa
+
+    index: list[Any] = []
+    texts: list[bytes] = []
+    with pa.OSFile(str(out), "wb") as file, pa.ipc.new_file(file, _schema(part)) as writer:
+        for batch in _batches(part):
+            rewritten, standing = _without(batch, lines, unit.curate.quality.min_chars)
+            writer.write_batch(rewritten)
+            for row in standing:
+                digest, size = rewritten["sha256"][row].as_py(), rewritten["num_bytes"][row].as_py()
+                index.append(signs.entry(rewritten["id"][row].as_py(), digest, size, rewritten["quality"][row].as_py()))
+                texts.append(rewritten["text"][row].as_buffer().to_pybytes())
+    shutil.copyfile(part.with_suffix(".firsts.npy"), out.with_suffix(".firsts.npy"))
+    signs.write(out, np.array(index, signs.INDEX), texts, unit.curate.dedup)
+
+
+def _without(batch: Any, lines: Hashes, min_chars: int) -> tuple[Any, list[int]]:
+    """The batch with its documents trimmed, and the rows that still stand."""
+    import pyarrow as pa
+
+    rows, texts = _passed(batch)
+    names = ("text", "num_bytes", "sha256", "edits", "reason", "detail")
+    columns = {name: batch.column(name).to_pylist() for name in names}
+    standing = []
+    for row, text, (hashes, _) in zip(rows, texts, minhash.lines(texts), strict=True):
+        gone = np.isin(hashes, lines)
+        if not gone.any():
+            standing.append(row)
+            continue
+        rest = _join([line for line, out in zip(text.decode().split("\n"), gone.tolist(), strict=True) if not out])
+        if len(rest) < min_chars:
+            columns["reason"][row] = REASON
+            columns["detail"][row] = f"{len(rest)} characters left without {int(gone.sum())} lines that others hold too"
+            continue
+        standing.append(row)
+        encoded = rest.encode()
+        edits = json.loads(columns["edits"][row] or "{}") | {EDIT: int(gone.sum())}
+        columns["text"][row], columns["num_bytes"][row] = rest, len(encoded)
+        columns["sha256"][row] = hashlib.sha256(encoded).digest()
+        columns["edits"][row] = json.dumps(edits, sort_keys=True)
+    arrays = [
+        pa.array(columns[field.name], field.type) if field.name in columns else batch.column(field.name)
+        for field in batch.schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema), standing
+
+
+def _join(lines: Sequence[str]) -> str:
+    """Where lines are gone, one empty line stands between paragraphs, not several."""
+    return re.sub(r"\n(?:[ \t]*\n){2,}", "\n\n", "\n".join(lines)).strip()
+
+
+def _passed(batch: Any) -> tuple[list[int], list[bytes]]:
+    """Rows that no step has dropped, and their texts."""
+    import pyarrow as pa
+
+    rows = np.flatnonzero(np.asarray(batch.column("reason").is_null()))
+    return rows.tolist(), batch.column("text").cast(pa.binary()).take(pa.array(rows)).to_pylist()
+
+
+def _batches(part: Path) -> Any:
+    import pyarrow as pa
+
+    with pa.OSFile(str(part)) as file, pa.ipc.open_file(file) as opened:
+        for number in range(opened.num_record_batches):
+            yield opened.get_batch(number)
+
+
+def _schema(part: Path) -> Any:
+    import pyarrow as pa
+
+    with pa.OSFile(str(part)) as file, pa.ipc.open_file(file) as opened:
+        return opened.schema
+
+
+def _counted(source: Source, unit: int) -> Path:
+    return source.folder / f"unit-{unit:06d}.npy"
+
+
+def _common(source: Source, number: int) -> Path:
+    return source.folder / f"common-{number:06d}.npy"
