@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from orfevre import runner
 from orfevre.curate import shuffle, signs
-from orfevre.curate.language_codes import is_prose_language
+from orfevre.curate.language import is_prose_language
 from orfevre.curate.units import Unit
 from orfevre.kernels import minhash
 from orfevre.recipe import Recipe
