@@ -56,7 +56,8 @@ def write_curate(run: Run, draft: Path) -> dict[str, int]:
             "dropped": dict(Counter(row["reason"] for row in dropped if row["reason"] != "broken_record")),
             "broken": dict(Counter(row["reason"] for row in dropped if row["reason"] == "broken_record")),
             "licence": source.licence, "licences": {source.licence: len(kept)}, "language": source.language,
-            "languages": dict(Counter(row["language"] for row in kept)), "edits": {"email": number, "mojibake": 2},
+            "languages": dict(Counter(row["language"] for row in kept)),
+            "edits": {"email": number, "mojibake": 2}, "skipped": {"image/png": number},
         }  # fmt: skip
     write_json(draft / "stats.json", {"sources": sources})
     write_json(draft / "contamination.json", _contamination())
@@ -128,7 +129,18 @@ def write_tokenize(run: Run, draft: Path) -> dict[str, int]:
     }
     write_json(draft / "index.json", {"vocab_size": tokenizer.get_vocab_size(), "dtype": "uint16", "bos": 0, "eos": 1,
                                  "pad": 2, "sources": sources})  # fmt: skip
+    write_json(draft / "fertility.json", {"sources": {name: _fertility(run, table, sources[name])
+                                                      for name, table in tables.items()}})  # fmt: skip
     return {"tokens": sum(split["tokens"] for source in sources.values() for split in source.values())}
+
+
+def _fertility(run: Run, table: pa.Table, sizes: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
+    language = table["language"][0].as_py()
+    texts = table["text"].to_pylist()
+    tokens = sum(split["tokens"] - 2 * split["documents"] for split in sizes.values())
+    size, words = sum(len(text.encode()) for text in texts), sum(len(text.split()) for text in texts)
+    return {language: {"documents": len(texts), "bytes": size, "characters": sum(map(len, texts)), "words": words,
+                       "tokens": tokens}}  # fmt: skip
 
 
 def _shard(draft: Path, tokenizer: Tokenizer, name: str, table: pa.Table, split: str) -> dict[str, int]:

@@ -67,7 +67,7 @@ def gather(run_folder: Path) -> Facts:
         contamination=_if_there(run_folder / "curate" / "contamination.json") if stats else None,
         samples=samples.gather(run_folder / "curate") if stats else None,
         index=table("tokenize", "index.json"),
-        fertility=_if_there(run_folder / "tokenize" / "fertility.json") if "tokenize" in found else None,
+        fertility=table("tokenize", "fertility.json"),
         mixture=table("mix", "mixture.json"),
         checks=lines("mix", "checks.jsonl"),
         bill=table("plan", "bill.json"),

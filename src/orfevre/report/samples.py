@@ -83,10 +83,14 @@ def _few_of_each(drops: Sequence[Drop]) -> list[Drop]:
         by_reason[drop.reason].append(drop)
     few = []
     for own in by_reason.values():
-        first = [drop for place, drop in enumerate(own) if drop.source not in {other.source for other in own[:place]}]
-        rest = [drop for drop in own if drop not in first]
-        few += [*first, *rest][:DROPS_PER_REASON]
+        few += _of_different_sources(own)[:DROPS_PER_REASON]
     return few
+
+
+def _of_different_sources(drops: Sequence[Drop]) -> list[Drop]:
+    """The first of each source, then the rest."""
+    first = [drop for place, drop in enumerate(drops) if drop.source not in {other.source for other in drops[:place]}]
+    return [*first, *(drop for drop in drops if drop not in first)]
 
 
 def _drop(row: dict[str, Any]) -> Drop:
@@ -96,6 +100,7 @@ def _drop(row: dict[str, Any]) -> Drop:
 
 def _pairs(documents: Sequence[Path], drops: Sequence[Drop]) -> Iterator[Pair]:
     near = [drop for drop in drops if drop.reason == "near_duplicate" and drop.text and _ID.fullmatch(drop.detail)]
+    near = _of_different_sources(near)
     num_found = 0
     for drop in near:
         twin = next((row for path in documents for row in _rows(path, [drop.detail])), None)

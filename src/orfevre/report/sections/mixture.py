@@ -27,10 +27,20 @@ def chosen(facts: Facts) -> Section:
     plot = Plot("mixture", "Chosen, natural and uniform weights", f"Chosen weights: {words.listing(weights)}. "
                 + _binding(found), partial(plots.weights, found))  # fmt: skip
     blocks: list[Block] = [Text(lead), plot, Text(_binding(found)), _weight_table(found)]
+    if found["groups"]:
+        blocks.append(_group_table(found))
     if found["shadow_prices"]:
         blocks.append(_shadow_table(found))
     blocks.append(_tornado(found))
     return Section(head.id, head.title, head.short, blocks)
+
+
+def _group_table(found: Mapping[str, Any]) -> Table:
+    rows = [
+        (name, words.listing(group["sources"]), words.share(group["weight"]), _limits(group["limits"]))
+        for name, group in found["groups"].items()
+    ]
+    return Table("Groups of sources that are limited together", ("group", "sources", "chosen", "limits"), rows, words=2)
 
 
 def _shadow_table(found: Mapping[str, Any]) -> Table:
@@ -43,7 +53,7 @@ def _shadow_table(found: Mapping[str, Any]) -> Table:
         for one in sorted(found["shadow_prices"], key=lambda one: -one["gain"])
     ]  # fmt: skip
     title = f"What a tenth more room would win, predicted, {found['unit']} of target loss"
-    return Table(title, ("source", "limit", "now", "loosened to", "gain"), rows, words=2)
+    return Table(title, ("source or group", "limit", "now", "loosened to", "gain"), rows, words=2)
 
 
 def _tornado(found: Mapping[str, Any]) -> Plot:
@@ -60,7 +70,8 @@ def _binding(found: Mapping[str, Any]) -> str:
     if not found["binding"]:
         return "No limit binds: the optimum lies inside them all."
     verb = "binds" if len(found["binding"]) == 1 else "bind"
-    limits = [f"{name} ({_limits(found['limits'][name])})" for name in found["binding"]]
+    ends = found["limits"] | {name: group["limits"] for name, group in found["groups"].items()}
+    limits = [f"{name} ({_limits(ends[name])})" for name in found["binding"]]
     return f"The limits of {words.listing(limits)} {verb}: without them the optimum would lie beyond."
 
 

@@ -26,6 +26,9 @@ def sources(facts: Facts) -> Section:
         "in curate/dropped."
     )
     blocks: list[Block] = [Text(lead), _plot(tables, taken), _funnel(tables, taken), _counts(tables)]
+    skipped = _skipped(tables)
+    if skipped is not None:
+        blocks.append(skipped)
     return Section(head.id, head.title, head.short, blocks)
 
 
@@ -89,6 +92,18 @@ def _counts(tables: Mapping[str, Any]) -> Table:
     )  # fmt: skip
     columns = ("source", "licence", "language", "files", "read", "kept", "bytes read", "bytes kept", *SPLITS)
     return Table("Documents and bytes per source", columns, rows, words=3, total=total)
+
+
+def _skipped(tables: Mapping[str, Any]) -> Table | None:
+    """What archives hold that never was to be a document; None where there is nothing of the kind."""
+    kinds = sorted({kind for table in tables.values() for kind in table["skipped"]})
+    if not kinds:
+        return None
+    rows = [
+        (words.reason(kind), *(words.count(table["skipped"].get(kind, 0)) for table in tables.values()))
+        for kind in kinds
+    ]  # fmt: skip
+    return Table("What archives hold beside documents, by kind", ("kind", *tables), rows)
 
 
 def _sum(tables: Mapping[str, Any], key: str) -> int:

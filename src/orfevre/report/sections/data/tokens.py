@@ -27,9 +27,9 @@ def tokens(facts: Facts) -> Section:
         "More bytes per token is better compression; losses are given in bits per byte, so that they compare across "
         "tokenizers."
     )
-    blocks: list[Block] = [Text(lead), _token_table(tables, ratios), _epochs(facts, tables)]
-    if facts.fertility is not None:
-        blocks.append(_fertility(facts.fertility["sources"]))
+    assert facts.fertility is not None  # written by the same stage
+    fertility = _fertility(facts.fertility["sources"])
+    blocks: list[Block] = [Text(lead), _token_table(tables, ratios), _epochs(facts, tables), fertility]
     if shown:
         parts = [f"{name} {ratio:.2f}" for name, ratio in shown.items()]
         blocks.append(
@@ -53,16 +53,20 @@ def _epochs(facts: Facts, tables: Mapping[str, Any]) -> Table:
         natural = number / in_all if in_all else None
         rows.append((
             name, words.large(number), words.digits(limit, 2), words.large(number * limit) if limit else words.NONE,
-            words.share(natural), words.digits(_times(natural, target, number), 2),
-            words.share(weight), words.digits(_times(weight, target, number), 2),
+            words.share(natural), _epochs_of(natural, target, number, limit),
+            words.share(weight), _epochs_of(weight, target, number, limit),
         ))  # fmt: skip
     columns = ("source", "train tokens", "most epochs", "tokens to read", "natural share", "its epochs",
                "chosen share", "its epochs ")  # fmt: skip
-    return Table(f"Epochs available, and read in a run of {words.large(target)} tokens", columns, rows)
+    caption = f"Epochs available, and read in a run of {words.large(target)} tokens (* more than the source allows)"
+    return Table(caption, columns, rows)
 
 
-def _times(share: float | None, target: int, tokens: int) -> float | None:
-    return None if share is None or not tokens else share * target / tokens
+def _epochs_of(share: float | None, target: int, tokens: int, limit: float | None) -> str:
+    if share is None or not tokens:
+        return words.NONE
+    epochs = share * target / tokens
+    return words.digits(epochs, 2) + ("*" if limit and epochs > 1.005 * limit else "")
 
 
 def _fertility(sources: Mapping[str, Any]) -> Table:
