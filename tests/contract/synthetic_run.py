@@ -153,6 +153,8 @@ def _mixture(
         "weights": chosen,
         "intervals": {name: [max(0.0, chosen[name] - 0.06), min(1.0, chosen[name] + 0.05)] for name in names},
         "limits": {name: [0.05 if name == "web" else 0.0, 0.45 if name == "docs" else 1.0] for name in names},
+        "groups": {"text": {"sources": ["docs", "prose"], "limits": [0.0, 0.9],
+                            "weight": chosen["docs"] + chosen["prose"]}} if wins else {},
         "binding": ["docs", "web"] if wins else [],
         "natural": mixtures["natural"], "uniform": mixtures["uniform"],
         "epochs": {name: chosen[name] / mixtures["natural"][name] * 0.8 for name in names},

@@ -1,63 +1,151 @@
-"""Which mixtures are allowed: a box around each source's share, cut by "the shares sum to 1"."""
+"""Which mixtures are allowed: a box around each source's share, cut by "the shares sum to 1" and by caps on groups."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from scipy.optimize import linprog
 
-from orfevre.errors import RecipeError
 from orfevre.mix.gp import Array
-from orfevre.recipe import Recipe
 
 TOLERANCE = 1e-9
 """How far a share may miss a limit, and the sum miss 1."""
+
+ROUNDING = 1e-12
+"""A cap missed by less is kept: sums of shares are no more exact than that."""
 
 WIDENING = 2.0
 """The design explores limits this many times looser, so that the surrogate does not end where the choice may lie."""
 
 
+SWEEPS = 20
+"""Rounds of projections in turn; what they leave is mended by a step inwards."""
+
+
+@dataclass(frozen=True)
+class Cap:
+    """Limits on what several sources make up together: low <= sum of members' shares <= high."""
+
+    name: str
+    members: Array
+    """1 for a source that counts, else 0, [S]."""
+    low: float
+    high: float
+
+
 @dataclass(frozen=True)
 class Limits:
-    """low <= w <= high and sum(w) = 1, over `sources`; not empty (`of_recipe` refuses an empty one)."""
+    """low <= w <= high and sum(w) = 1, over `sources`, and the groups' caps; not empty (allowed.py refuses that)."""
 
     sources: tuple[str, ...]
     low: Array
     high: Array
+    groups: tuple[Cap, ...] = ()
 
     def contains(self, weights: Array) -> bool:
         """Whether the mixture [S] keeps every limit to within TOLERANCE."""
         inside = np.all(weights >= self.low - TOLERANCE) and np.all(weights <= self.high + TOLERANCE)
-        return bool(inside and abs(float(np.sum(weights)) - 1.0) <= TOLERANCE)
+        grouped = all(cap.low - TOLERANCE <= cap.members @ weights <= cap.high + TOLERANCE for cap in self.groups)
+        return bool(inside and grouped and abs(float(np.sum(weights)) - 1.0) <= TOLERANCE)
 
     def project(self, weights: Array) -> Array:
-        """The nearest allowed mixture (Euclid) of each row [m, S], or of one mixture [S].
+        """An allowed mixture near each row [m, S], or near one mixture [S]; itself where it is allowed.
 
-        It is clip(w - t, low, high) with the t that makes it sum to 1; the sum falls as t rises, so t is bisected.
+        Without groups it is the nearest (Euclid). With them it is nearly that: projections onto the box and onto each
+        cap in turn (Dykstra 1983), then a last step towards a mixture inside, which keeps every cap exactly.
         """
-        rows = np.atleast_2d(np.asarray(weights, dtype=np.float64))
+        rows = self._onto_box(np.atleast_2d(np.asarray(weights, dtype=np.float64)))
+        if self.groups:
+            rows = self._inwards(self._alternate(rows))
+        return rows[0] if np.ndim(weights) == 1 else rows
+
+    def binding(self, weights: Array) -> list[str]:
+        """Sources and groups held at a limit that is not the simplex's own (a share of 0 without a minimum is none)."""
+        at_low = (self.low > 0) & (weights <= self.low + 1e-6)
+        at_high = (self.high < 1) & (weights >= self.high - 1e-6)
+        held = [name for name, on in zip(self.sources, at_low | at_high, strict=True) if on]
+        sums = [(cap, float(cap.members @ weights)) for cap in self.groups]
+        return held + [
+            cap.name
+            for cap, total in sums
+            if (cap.low > 0 and total <= cap.low + 1e-6) or (cap.high < 1 and total >= cap.high - 1e-6)
+        ]
+
+    def widened(self) -> "Limits":
+        """What the design explores: minima halved, maxima doubled; a source without text stays out."""
+        groups = tuple(
+            replace(cap, low=cap.low / WIDENING, high=min(1.0, cap.high * WIDENING)) for cap in self.groups
+        )  # fmt: skip
+        return Limits(self.sources, self.low / WIDENING, np.minimum(1.0, self.high * WIDENING), groups)
+
+    def simplex(self) -> "Limits":
+        """No limits but those of a mixture; a source without text stays out."""
+        return Limits(self.sources, np.zeros_like(self.low), np.where(self.high > 0, 1.0, 0.0))
+
+    def rows(self) -> tuple[Array, Array, Array]:
+        """Every limit but the box as lower <= A w <= upper: A [1 + G, S], the ends [1 + G]; the sum first."""
+        table = np.vstack([np.ones((1, len(self.low))), *(cap.members[None] for cap in self.groups)])
+        return table, np.array([1.0, *(g.low for g in self.groups)]), np.array([1.0, *(g.high for g in self.groups)])
+
+    @cached_property
+    def middle(self) -> Array | None:
+        """A mixture that keeps the caps with the most to spare, [S]; None where none keeps them. A linear program."""
+        table, lower, upper = self.rows()
+        size, caps = len(self.low), table[1:]
+        slack = np.ones((len(caps), 1))
+        found = linprog(
+            np.concatenate([np.zeros(size), [-1.0]]),  # the last unknown is what is to spare
+            A_ub=np.vstack([np.hstack([caps, slack]), np.hstack([-caps, slack])]) if len(caps) else None,
+            b_ub=np.concatenate([upper[1:], -lower[1:]]) if len(caps) else None,
+            A_eq=np.hstack([table[:1], [[0.0]]]),
+            b_eq=[1.0],
+            bounds=[*zip(self.low.tolist(), self.high.tolist(), strict=True), (None, 1.0)],
+            method="highs",
+        )
+        if not found.success or found.x[-1] < -TOLERANCE:
+            return None
+        return np.asarray(self._onto_box(found.x[None, :size])[0])
+
+    def _onto_box(self, rows: Array) -> Array:
+        """Nearest mixtures of the box: clip(w - t, low, high) with the t that makes it sum to 1; the sum falls as t
+        rises, so t is bisected."""
         left = np.min(rows - self.high, axis=1, keepdims=True)
         right = np.max(rows - self.low, axis=1, keepdims=True)
         for _ in range(60):
             middle = (left + right) / 2
             above = np.sum(np.clip(rows - middle, self.low, self.high), axis=1, keepdims=True) > 1.0
             left, right = np.where(above, middle, left), np.where(above, right, middle)
-        found = np.clip(rows - (left + right) / 2, self.low, self.high)
-        found = self._close(found)
-        return found[0] if np.ndim(weights) == 1 else found
+        return self._close(np.clip(rows - (left + right) / 2, self.low, self.high))
 
-    def binding(self, weights: Array) -> list[str]:
-        """Sources held at a limit that is not the simplex's own (a share of 0 without a minimum is not a limit)."""
-        at_low = (self.low > 0) & (weights <= self.low + 1e-6)
-        at_high = (self.high < 1) & (weights >= self.high - 1e-6)
-        return [name for name, held in zip(self.sources, at_low | at_high, strict=True) if held]
+    def _alternate(self, rows: Array) -> Array:
+        """Dykstra's projections in turn, SWEEPS times: near the nearest allowed mixture, caps kept to a few digits."""
+        corrections = [np.zeros_like(rows) for _ in self.groups]
+        for _ in range(SWEEPS):
+            for place, cap in enumerate(self.groups):
+                moved = rows + corrections[place]
+                total = moved @ cap.members
+                step = (np.clip(total, cap.low, cap.high) - total) / np.sum(cap.members)
+                onto = moved + step[:, None] * cap.members
+                corrections[place] = moved - onto
+                rows = onto
+            rows = self._onto_box(rows)
+        return rows
 
-    def widened(self) -> "Limits":
-        """What the design explores: minima halved, maxima doubled; a source without text stays out."""
-        return Limits(self.sources, self.low / WIDENING, np.minimum(1.0, self.high * WIDENING))
-
-    def simplex(self) -> "Limits":
-        """No limits but those of a mixture; a source without text stays out."""
-        return Limits(self.sources, np.zeros_like(self.low), np.where(self.high > 0, 1.0, 0.0))
+    def _inwards(self, rows: Array) -> Array:
+        """Rows moved straight towards the middle until every cap is kept."""
+        middle = self.middle
+        assert middle is not None, "allowed.of_recipe refuses limits that no mixture keeps"
+        reach = np.ones(len(rows))
+        for cap in self.groups:
+            start, total = float(cap.members @ middle), rows @ cap.members
+            beyond = np.maximum(total - cap.high, cap.low - total)
+            room = np.where(total > cap.high, cap.high - start, start - cap.low)
+            away = np.abs(total - start)
+            reach = np.where(
+                beyond > ROUNDING, np.minimum(reach, np.maximum(room, 0.0) / np.maximum(away, 1e-300)), reach
+            )
+        moved = middle + reach[:, None] * (rows - middle)
+        return np.where((reach < 1.0)[:, None], self._close(np.clip(moved, self.low, self.high)), rows)
 
     def _close(self, rows: Array) -> Array:
         """Hand what bisection left over (about 1e-16) to the shares that have room for it."""
@@ -66,50 +154,3 @@ class Limits:
         total = np.sum(room, axis=1, keepdims=True)
         moved = rows + room * missing / np.where(total > 0, total, 1.0)
         return np.asarray(np.clip(moved, self.low, self.high))
-
-
-def of_recipe(recipe: Recipe, train_tokens: Mapping[str, int]) -> Limits:
-    """Limits from mix.min_weights, mix.max_weights and sources.max_epochs x tokens / train.tokens.
-
-    Raises RecipeError naming every limit in conflict, with its figures and the remedy.
-    """
-    names = recipe.source_names
-    low = np.array([recipe.mix.min_weights.get(name, 0.0) for name in names])
-    supply = np.array([recipe.source(name).max_epochs * train_tokens[name] / recipe.train.tokens for name in names])
-    high = np.minimum(np.array([recipe.mix.max_weights.get(name, 1.0) for name in names]), np.minimum(supply, 1.0))
-    short = [name for name, least, most in zip(names, low, high, strict=True) if least > most + TOLERANCE]
-    if short:
-        raise RecipeError("\n".join(_too_little_text(recipe, name, train_tokens[name]) for name in short))
-    if float(np.sum(high)) < 1.0 - TOLERANCE:
-        raise RecipeError(_too_little_room(recipe, train_tokens, dict(zip(names, high.tolist(), strict=True))))
-    low = np.minimum(low, high)
-    # sums that miss 1 by rounding would leave no mixture at all
-    low, high = low / max(1.0, float(np.sum(low))), high * max(1.0, 1.0 / float(np.sum(high)))
-    return Limits(names, low, np.minimum(high, 1.0))
-
-
-def _too_little_text(recipe: Recipe, name: str, tokens: int) -> str:
-    least, epochs, total = recipe.mix.min_weights[name], recipe.source(name).max_epochs, recipe.train.tokens
-    return (
-        f"mix.min_weights.{name} = {least:g} of train.tokens {total:,} is {least * total:,.0f} tokens, but {name} has "
-        f"{tokens:,} training tokens x max_epochs {epochs:g} = {tokens * epochs:,.0f}, a share of "
-        f"{tokens * epochs / total:.4f}. Give it more text, raise its "
-        f"max_epochs to {least * total / max(tokens, 1):.1f}, "
-        f"lower train.tokens to {int(tokens * epochs / least):,}, or lower the minimum"
-    )
-
-
-def _too_little_room(recipe: Recipe, train_tokens: Mapping[str, int], high: Mapping[str, float]) -> str:
-    total = recipe.train.tokens
-    lines = [f"train.tokens = {total:,}: the largest allowed shares sum to {sum(high.values()):.4f}, less than 1:"]
-    supplied = 0.0
-    for name, most in high.items():
-        epochs, cap = recipe.source(name).max_epochs, recipe.mix.max_weights.get(name, 1.0)
-        supply = epochs * train_tokens[name]
-        supplied += min(supply, cap * total)
-        why = f"{train_tokens[name]:,} tokens x max_epochs {epochs:g}"
-        lines.append(f"  {name}: {most:.4f} ({f'mix.max_weights.{name} = {cap:g}' if cap * total <= supply else why})")
-    remedy = "Give more text, raise max_epochs or mix.max_weights"
-    if not recipe.mix.max_weights:
-        remedy += f", or lower train.tokens to {int(supplied):,}"
-    return "\n".join([*lines, remedy])

@@ -33,6 +33,14 @@ def mixture_table(recipe: Recipe, asked: Problem, choice: Choice, train_tokens: 
         "weights": asked.named(choice.weights),
         "intervals": pairs(asked, choice.low, choice.high),
         "limits": pairs(asked, limits.low, limits.high),
+        "groups": {
+            cap.name: {
+                "sources": [name for name, counts in zip(asked.sources, cap.members, strict=True) if counts],
+                "limits": [cap.low, cap.high],
+                "weight": float(cap.members @ choice.weights),
+            }
+            for cap in limits.groups
+        },
         "binding": limits.binding(choice.weights),
         "natural": asked.named(asked.natural),
         "uniform": asked.named(asked.uniform),

@@ -89,12 +89,16 @@ def _climb(surrogate: Surrogate, limits: Limits, start: Array) -> Array:
     def slope(weights: Array) -> Array:
         return surrogate.gradient(np.maximum(weights, 0.0))
 
+    table, lower, upper = limits.rows()
+    constraints = [LinearConstraint(table[:1], lower[:1], upper[:1])]
+    if limits.groups:
+        constraints.append(LinearConstraint(table[1:], lower[1:], upper[1:]))
     result = minimize(
         loss,
         start,
         jac=slope,
         bounds=Bounds(limits.low, limits.high),
-        constraints=LinearConstraint(np.ones((1, len(start))), 1.0, 1.0),
+        constraints=constraints,
         method="SLSQP",
         options={"maxiter": 200, "ftol": 1e-10},
     )

@@ -3,7 +3,7 @@
 Shapes: S sources.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Shadow:
     """A limit that binds, and what loosening it would win."""
 
     source: str
+    """A source, or a group of them."""
     side: str
     """`low` or `high`."""
     limit: float
@@ -60,16 +61,30 @@ def shadows(surrogate: Surrogate, limits: Limits, best: Array) -> list[Shadow]:
     found = []
     reached = float(surrogate.mean(best[None])[0])
     for name in limits.binding(best):
-        place = limits.sources.index(name)
-        low, high = limits.low.copy(), limits.high.copy()
-        side = "low" if limits.low[place] > 0 and best[place] <= limits.low[place] + 1e-6 else "high"
-        if side == "low":
-            low[place] *= 1.0 - ROOM
-        else:
-            high[place] = min(1.0, high[place] * (1.0 + ROOM))
-        looser = Limits(limits.sources, low, high)
+        side, bound, relaxed, looser = _loosened(limits, best, name)
         again = optimum.climb_from(surrogate, looser, best)
-        bound, relaxed = (limits.low, low) if side == "low" else (limits.high, high)
         gain = max(0.0, reached - float(surrogate.mean(again[None])[0]))
-        found.append(Shadow(name, side, float(bound[place]), float(relaxed[place]), gain))
+        found.append(Shadow(name, side, bound, relaxed, gain))
     return found
+
+
+def _loosened(limits: Limits, best: Array, name: str) -> tuple[str, float, float, Limits]:
+    """Which side of the limit `name` binds, where it is, where it goes, and the limits with it there."""
+    groups = {cap.name: cap for cap in limits.groups}
+    if name in groups:
+        cap = groups[name]
+        side = "low" if cap.low > 0 and float(cap.members @ best) <= cap.low + 1e-6 else "high"
+        bound, relaxed = _relaxed(side, cap.low, cap.high)
+        changed = replace(cap, low=relaxed) if side == "low" else replace(cap, high=relaxed)
+        others = tuple(changed if one is cap else one for one in limits.groups)
+        return side, bound, relaxed, Limits(limits.sources, limits.low, limits.high, others)
+    place = limits.sources.index(name)
+    low, high = limits.low.copy(), limits.high.copy()
+    side = "low" if low[place] > 0 and best[place] <= low[place] + 1e-6 else "high"
+    bound, relaxed = _relaxed(side, float(low[place]), float(high[place]))
+    (low if side == "low" else high)[place] = relaxed
+    return side, bound, relaxed, Limits(limits.sources, low, high, limits.groups)
+
+
+def _relaxed(side: str, low: float, high: float) -> tuple[float, float]:
+    return (low, low * (1.0 - ROOM)) if side == "low" else (high, min(1.0, high * (1.0 + ROOM)))

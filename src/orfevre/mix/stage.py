@@ -16,7 +16,7 @@ import numpy as np
 from orfevre import artifact, console, metrics
 from orfevre.data import shards
 from orfevre.ledger import Tally
-from orfevre.mix import check, limits, mixture, price, proxies
+from orfevre.mix import allowed, check, mixture, price, proxies
 from orfevre.mix.choice import Choice, Problem, check_seeds, choose, problem, proxy_runs
 from orfevre.mix.proxies import Bench, Row, Run, TrainOne
 from orfevre.model import count
@@ -33,7 +33,7 @@ def run_with(recipe: Recipe, inputs: Mapping[str, Path], out: Path, train: Train
     index = shards.read_index(inputs["tokenize"])
     train_tokens = {name: index.sources[name].train.tokens for name in recipe.source_names}
     bench = proxies.bench(recipe, inputs["tokenize"])
-    asked = problem(recipe, train_tokens, limits.of_recipe(recipe, train_tokens), bench.validated)
+    asked = problem(recipe, train_tokens, allowed.of_recipe(recipe, train_tokens), bench.validated)
 
     runs = proxy_runs(recipe, asked)
     _write(out / "design.json", {"runs": [proxies.described(one) for one in runs]})

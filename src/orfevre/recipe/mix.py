@@ -8,6 +8,31 @@ from .base import Count, Fraction, Name, Section
 from .model import Model, Training
 
 
+class Group(Section):
+    """Sources whose shares are limited together: those of one licence, one language, one owner."""
+
+    name: Name
+    """What it is called in the report."""
+
+    sources: tuple[Name, ...] = Field(min_length=1)
+    """Its members."""
+
+    min_weight: Fraction = 0.0
+    """Least share of all of them together."""
+
+    max_weight: Fraction = 1.0
+    """Largest share of all of them together; 0.01 or more above min_weight."""
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Self:
+        if self.max_weight - self.min_weight < 0.01:
+            raise ValueError(
+                f"group {self.name} must have max_weight {self.max_weight:g} at least 0.01 above min_weight "
+                f"{self.min_weight:g}"
+            )
+        return self
+
+
 class Mix(Section):
     target: dict[Name, Fraction]
     """What the model should be good at: weights over the sources' held-out text, summing to 1."""
@@ -30,6 +55,13 @@ class Mix(Section):
     max_weights: dict[Name, Fraction] = Field(default={})
     """Largest share of a source in the chosen mixture."""
 
+    groups: tuple[Group, ...] = ()
+    """Limits on what several sources make up together."""
+
+    trust_ratio: float = Field(default=0.0, ge=0.0)
+    """Keep each share between natural / trust_ratio and natural x trust_ratio (2 or more is sensible); 0 sets no such
+    limit. Sources' own limits win where they leave no room."""
+
     check_seeds: int = Field(default=2, ge=2)
     """Seeds for each of the chosen, natural and uniform mixtures in the check run."""
 
@@ -47,6 +79,12 @@ class Mix(Section):
         total = sum(self.target.values())
         if not self.target or abs(total - 1.0) > 1e-6:
             raise ValueError(f"target weights sum to {total:g}; they must sum to 1")
+        return self
+
+    @model_validator(mode="after")
+    def _ratio_is_a_ratio(self) -> Self:
+        if 0 < self.trust_ratio <= 1:
+            raise ValueError(f"trust_ratio {self.trust_ratio:g} leaves nothing but the natural mixture; give 2 or more")
         return self
 
     @model_validator(mode="after")

@@ -92,6 +92,29 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _phases_name_sources(self) -> Self:
+        named = {name for phase in self.train.phases if phase.weights != "mixture" for name in phase.weights}
+        if unknown := sorted(named - set(self.source_names)):
+            raise ValueError(
+                f"train.phases: {unknown[0]} is not a source; the sources are {', '.join(sorted(self.source_names))}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _groups_name_sources(self) -> Self:
+        taken = set(self.source_names)
+        for group in self.mix.groups:
+            if group.name in taken:
+                raise ValueError(f"mix.groups: {group.name!r} names a source or another group too; rename it")
+            taken.add(group.name)
+            if unknown := sorted(set(group.sources) - set(self.source_names)):
+                raise ValueError(
+                    f"mix.groups {group.name}: {unknown[0]} is not a source; the sources are "
+                    f"{', '.join(sorted(self.source_names))}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _sequences_fit(self) -> Self:
         for path, training, model in (
             ("train", self.train, self.model),

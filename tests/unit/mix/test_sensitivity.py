@@ -6,7 +6,7 @@ import pytest
 from test_optimum import TARGET, WHOLE, fitted, truth
 
 from orfevre.mix import optimum, sensitivity
-from orfevre.mix.limits import Limits
+from orfevre.mix.limits import Cap, Limits
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +48,14 @@ def test_shadow_prices_are_those_of_limits_that_hold_it(model):
 def test_no_limit_no_price(model):
     best = optimum.minimise(model, WHOLE, np.full(4, 0.25), np.random.default_rng(0))
     assert sensitivity.shadows(model, WHOLE, best) == []
+
+
+def test_a_group_that_binds_has_its_price(model):
+    cap = Cap("text", np.array([0.0, 1.0, 1.0, 0.0]), 0.0, 0.4)
+    bounds = Limits(law.SOURCES, np.zeros(4), np.ones(4), (cap,))
+    best = optimum.minimise(model, bounds, np.full(4, 0.25), np.random.default_rng(0))
+    assert bounds.contains(best)
+    assert best[1] + best[2] == pytest.approx(0.4, abs=1e-5)
+    (found,) = sensitivity.shadows(model, bounds, best)
+    assert (found.source, found.side, found.relaxed) == ("text", "high", pytest.approx(0.44))
+    assert found.gain > 0

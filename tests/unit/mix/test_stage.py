@@ -19,7 +19,7 @@ from orfevre.mix import stage
 KEYS = {
     "sources", "target", "confidence", "unit", "scale", "weights", "intervals", "limits", "binding", "natural",
     "uniform", "epochs", "unconstrained", "predicted", "measured", "verdict", "surrogate", "slices", "price",
-    "swaps", "shadow_prices",
+    "swaps", "shadow_prices", "groups",
 }  # fmt: skip
 
 
@@ -176,3 +176,14 @@ def test_a_source_without_text_gets_no_weight(tmp_path):
     table = json.loads((tmp_path / "out/mixture.json").read_text())
     assert table["weights"]["web"] == table["uniform"]["web"] == table["unconstrained"]["web"] == 0
     assert table["uniform"]["books"] == pytest.approx(1 / 3)
+
+
+def test_a_group_is_kept_and_told(tmp_path):
+    groups = [{"name": "apart", "sources": ["code", "docs"], "max_weight": 0.5}]
+    _, table, _ = run(tmp_path, law.make_recipe(groups=groups))
+    told = table["groups"]["apart"]
+    assert told["sources"] == ["code", "docs"]
+    assert told["weight"] == pytest.approx(table["weights"]["code"] + table["weights"]["docs"])
+    assert told["weight"] <= 0.5 + 1e-9
+    assert "apart" in table["binding"]  # the target is code and docs: it would take more of them
+    assert next(one for one in table["shadow_prices"] if one["source"] == "apart")["gain"] > 0
