@@ -73,7 +73,7 @@ def test_sound_text_passes_every_set() -> None:
         ("a line that is the longest one\nb\nc\nd\na line that is the longest one", "duplicate_line_chars"),
         ("spam spam spam spam spam spam spam spam", "top_2_gram"),
         (DISTINCT, None),
-        ("".join(f"{part} {DISTINCT[:100]} " for part in (*DISTINCT.split(".")[:3], "b", "c")), "duplicate_5_gram"),
+        (DISTINCT + " " + DISTINCT, "duplicate_5_gram"),
     ],
 )  # fmt: skip
 def test_gopher_repetition(text: str, found: str | None) -> None:
