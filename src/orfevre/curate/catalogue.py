@@ -4,6 +4,7 @@ Places follow the order of the parts. Nothing that is decided depends on them: r
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,10 @@ KEYS_IN_RUN = 8 * 2**20
 
 KEYS_IN_RANGE = 4 * 2**20
 """Band keys that are sorted at once when candidates are looked for."""
+
+SLICE_RECORDS = 16 * 2**10
+"""Records of one range in one group's file, at least, on average: with more documents, groups and ranges grow as the
+square root, so that a range is not thousands of small reads."""
 
 FILE = "catalogue.json"
 
@@ -86,7 +91,9 @@ def build(parts: Sequence[Part], rules: Dedup) -> Catalogue:
     sizes = [len(np.load(part.path.with_suffix(".index.npy"), mmap_mode="r")) for part in parts]
     starts = np.cumsum([0, *sizes]).astype(np.int64)
     num_keys = int(starts[-1]) * rules.num_bands
-    return Catalogue(tuple(parts), starts, _grouped(sizes, rules.num_bands), 1 + num_keys // KEYS_IN_RANGE)
+    least = math.isqrt(num_keys * SLICE_RECORDS)
+    groups = _grouped(sizes, max(KEYS_IN_RUN, least) // rules.num_bands)
+    return Catalogue(tuple(parts), starts, groups, 1 + num_keys // max(KEYS_IN_RANGE, least))
 
 
 def read(folder: Path) -> Catalogue:
@@ -102,11 +109,11 @@ def _read(folder: Path, saved: int) -> Catalogue:
     return Catalogue(parts, np.array(table["starts"], np.int64), groups, table["num_ranges"])
 
 
-def _grouped(sizes: Sequence[int], num_bands: int) -> tuple[tuple[int, int], ...]:
+def _grouped(sizes: Sequence[int], limit: int) -> tuple[tuple[int, int], ...]:
     groups: list[tuple[int, int]] = []
     first = held = 0
     for part, size in enumerate(sizes):
-        if part > first and (held + size) * num_bands > KEYS_IN_RUN:
+        if part > first and held + size > limit:
             groups.append((first, part))
             first, held = part, 0
         held += size

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +147,7 @@ def test_order_parts_groups_and_ranges_change_nothing(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(catalogue, "KEYS_IN_RUN", 3 * rules.num_bands)
         patch.setattr(catalogue, "KEYS_IN_RANGE", 2 * rules.num_bands)
+        patch.setattr(catalogue, "SLICE_RECORDS", 0)
         assert decide(tmp_path_factory.mktemp("many"), shuffled, rules, num_parts) == expected
 
 
@@ -168,6 +169,7 @@ def test_a_pool_of_two_gives_the_same_and_leaves_the_same_files(
     rules, documents = Dedup(), some_documents(60)
     monkeypatch.setattr(catalogue, "KEYS_IN_RUN", 20 * rules.num_bands)
     monkeypatch.setattr(catalogue, "KEYS_IN_RANGE", 25 * rules.num_bands)
+    monkeypatch.setattr(catalogue, "SLICE_RECORDS", 0)
     inline = decide(tmp_path / "inline", documents, rules, 4)
     pooled = decide(tmp_path / "pool", documents, rules, 4, Runner(kind="pool", workers=2))
     assert inline == pooled and any(status == NEAR for status, _, _ in inline.values())
@@ -177,6 +179,7 @@ def test_a_pool_of_two_gives_the_same_and_leaves_the_same_files(
 def test_it_goes_on_from_the_files_that_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rules, documents = Dedup(), some_documents(40)
     monkeypatch.setattr(catalogue, "KEYS_IN_RANGE", 10 * rules.num_bands)
+    monkeypatch.setattr(catalogue, "SLICE_RECORDS", 0)
     expected = decide(tmp_path, documents, rules, 2)
     whole = _files(tmp_path)
     for name in ("alike/000000.npy", "sets/000000.npy", "pairs/000001.npy", "involved/000001.npy", "bands/000000.npy"):
@@ -193,6 +196,22 @@ def _files(folder: Path) -> dict[str, bytes]:
     """Digest of every file below `dedup`, the catalogue's paths left out."""
     paths = sorted((folder / "dedup").rglob("*.npy"))
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).digest() for path in paths}
+
+
+def test_groups_and_ranges_grow_as_the_square_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "KEYS_IN_RUN", 1)
+    monkeypatch.setattr(catalogue, "KEYS_IN_RANGE", 1)
+    rules, parts = Dedup(), []
+    for number in range(50):
+        path = tmp_path / f"part-{number:02d}.arrow"
+        np.save(path.with_suffix(".index.npy"), np.zeros(20_000 if number % 2 else 100, signs.INDEX))
+        parts.append(Part(path, 0))
+    known = catalogue.build(parts, rules)
+    num_keys = known.num_documents * rules.num_bands
+    assert num_keys / len(known.groups) / known.num_ranges > catalogue.SLICE_RECORDS / 2
+    spans = [known.span(group) for group in range(len(known.groups))]
+    assert spans[0][0] == 0 and spans[-1][1] == known.num_documents
+    assert all(one[1] == other[0] for one, other in pairwise(spans))
 
 
 def test_a_bucket_of_boilerplate_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
