@@ -1,28 +1,31 @@
-"""Batches from weighted shards. Nothing to save: a batch depends on the step and on nothing that came before it.
+"""Batches from weighted shards. Nothing to save but the step: a batch depends on it and on nothing that came before.
 
 Sample i of a run belongs to a source by a fixed schedule; the source's r-th sample is the r-th window of its stream in
-a seeded order, fresh each epoch. So resuming is starting at another step.
+a keyed order, another each epoch. Both are worked out, not looked up in an index, so the order is the same however
+many ranks read it, and resuming is starting at another step.
 """
 
 import hashlib
-import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from orfevre.data import permutation
+from orfevre.data.schedule import Schedule, Span
 from orfevre.data.shards import Shard
 from orfevre.errors import InputError
 from orfevre.recipe import Training
+from orfevre.recipe.model import Phase
 
 Ints = npt.NDArray[np.int64]
 
-MAX_PERIOD = 2**16
-"""Samples after which the schedule of sources repeats, so weights are rounded to 1/65,536 in longer runs."""
+CHUNK = 2**13
+"""Samples whose windows are worked out at once and kept, so that small batches cost no more than large ones."""
 
 
 class Loader:
-    """Draws batches from the train shards in the proportions of `weights`.
+    """Draws batches from the train shards in the proportions of `weights`, or of what `phases` say in their time.
 
     A source's stream is tiled by windows of `sequence_length` tokens; the few left over at its end are not read, and a
     source shorter than one window is one window that wraps around. `pool_fraction` below 1 keeps a seeded subset of
@@ -39,28 +42,43 @@ class Loader:
         training: Training,
         seed: int,
         pool_fraction: float = 1.0,
+        phases: Sequence[Phase] = (),
     ) -> None:
-        _check(shards, weights, pool_fraction)
-        self._names = [name for name, weight in weights.items() if weight > 0]
-        self._unread = [name for name, weight in weights.items() if weight == 0]
-        self._length, self._batch, self._seed = training.sequence_length, training.batch_sequences, seed
-        period = min(training.num_steps * training.batch_sequences, MAX_PERIOD)
-        self._quotas = quotas([weights[name] for name in self._names], period)
-        self._source_of, self._rank_of = schedule(self._quotas)
+        mixtures = _mixtures(weights, phases)
+        _check(shards, mixtures, pool_fraction)
+        every = list(dict.fromkeys(name for _, mixture in mixtures for name in mixture))
+        self._names = [name for name in every if any(mixture.get(name, 0) > 0 for _, mixture in mixtures)]
+        self._unread = [name for name in every if name not in self._names]
+        self._length, self._batch = training.sequence_length, training.batch_sequences
+        num_samples = training.num_steps * self._batch
+        spans = [
+            Span(round(until * num_samples), [mixture.get(name, 0.0) for name in self._names])
+            for until, mixture in mixtures
+        ]
+        self._schedule = Schedule(spans)
         self._streams = [np.asarray(shards[name].tokens) for name in self._names]
-        self._windows = [max(1, len(stream) // self._length) for stream in self._streams]
-        self._pools = np.array([max(1, round(pool_fraction * windows)) for windows in self._windows], dtype=np.int64)
-        self._orders: dict[int, tuple[int, Ints]] = {}
+        windows = np.array([max(1, len(stream) // self._length) for stream in self._streams], np.int64)
+        self._pools = np.maximum(1, np.round(pool_fraction * windows).astype(np.int64))
+        self._epoch_order = _Order(self._pools, [f"{seed}/{name}/epoch" for name in self._names])
+        self._pool_order = _Order(windows, [f"{seed}/{name}/pool" for name in self._names])
+        self._whole = bool(np.array_equal(self._pools, windows))
+        self._chunk: tuple[int, Ints, Ints] = (-1, windows, windows)
+        sizes = {name: len(stream) for name, stream in zip(self._names, self._streams, strict=True)}
+        self.digest = _digest(seed, self._length, self._batch, pool_fraction, spans, sizes)
 
-    def batch(self, step: int) -> Ints:
-        """int64 [batch_sequences, sequence_length + 1]: inputs are [:, :-1], next-token targets [:, 1:]."""
-        positions = np.arange(step * self._batch, (step + 1) * self._batch)
-        period, place = np.divmod(positions, len(self._source_of))
-        sources = self._source_of[place]
-        epochs, slots = np.divmod(period * self._quotas[sources] + self._rank_of[place], self._pools[sources])
-        batch_BT = np.empty((self._batch, self._length + 1), dtype=np.int64)
-        for row, source, epoch, slot in zip(batch_BT, sources.tolist(), epochs.tolist(), slots.tolist(), strict=True):
-            start = int(self._order(source, epoch)[slot]) * self._length
+    def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> Ints:
+        """int64 [rows, sequence_length + 1]: inputs are [:, :-1], next-token targets [:, 1:].
+
+        All ranks' rows, one rank after another, are the batch of one rank; batch_sequences need not divide evenly.
+        """
+        if not 0 <= rank < num_ranks:
+            raise ValueError(f"rank {rank} of {num_ranks}: ranks are numbered from 0")
+        begin = step * self._batch
+        first, last = (begin + self._batch * part // num_ranks for part in (rank, rank + 1))
+        sources, windows = self.samples(first, last)
+        batch_BT = np.empty((last - first, self._length + 1), dtype=np.int64)
+        starts = (windows * self._length).tolist()
+        for row, source, start in zip(batch_BT, sources.tolist(), starts, strict=True):
             stream = self._streams[source]
             if start + self._length < len(stream):
                 row[:] = stream[start : start + self._length + 1]
@@ -68,10 +86,24 @@ class Loader:
                 row[:] = stream[np.arange(start, start + self._length + 1) % len(stream)]
         return batch_BT
 
+    def samples(self, first: int, last: int) -> tuple[Ints, Ints]:
+        """Number of the source and of its window for each sample from `first` to before `last`, int64 each."""
+        pieces = []
+        for chunk in range(first // CHUNK, -(-last // CHUNK)):
+            if self._chunk[0] != chunk:
+                self._chunk = (chunk, *self._worked_out(chunk * CHUNK, (chunk + 1) * CHUNK))
+            taken = slice(max(0, first - chunk * CHUNK), min(CHUNK, last - chunk * CHUNK))
+            pieces.append((self._chunk[1][taken], self._chunk[2][taken]))
+        if len(pieces) == 1:
+            return pieces[0]
+        none = np.zeros(0, np.int64)
+        return np.concatenate([none, *(each[0] for each in pieces)]), np.concatenate(
+            [none, *(each[1] for each in pieces)]
+        )
+
     def tokens_by_source(self, num_steps: int) -> dict[str, int]:
         """Tokens read from each source in the first `num_steps` steps."""
-        periods, rest = divmod(num_steps * self._batch, len(self._source_of))
-        counts = periods * self._quotas + np.bincount(self._source_of[:rest], minlength=len(self._names))
+        counts = self._schedule.counts(num_steps * self._batch)
         read = dict(zip(self._names, (counts * self._length).tolist(), strict=True))
         return read | dict.fromkeys(self._unread, 0)
 
@@ -82,73 +114,61 @@ class Loader:
         sizes = {name: min(pool * self._length, len(stream)) for name, pool, stream in pools}
         return {name: read[name] / sizes[name] if name in sizes else 0.0 for name in read}
 
-    def _order(self, source: int, epoch: int) -> Ints:
-        """Window numbers in the order of this epoch. The last one used is kept: epochs follow one another."""
-        if (kept := self._orders.get(source)) is not None and kept[0] == epoch:
-            return kept[1]
-        name, windows, pool = self._names[source], self._windows[source], int(self._pools[source])
-        order = shuffled(pool, f"{self._seed}/{name}/epoch {epoch}")
-        if pool < windows:
-            order = shuffled(windows, f"{self._seed}/{name}/pool")[:pool][order]
-        self._orders[source] = (epoch, order)
-        return order
+    def _worked_out(self, first: int, last: int) -> tuple[Ints, Ints]:
+        sources, ranks = self._schedule.at(first, last)
+        epochs, slots = np.divmod(ranks, self._pools[sources])
+        windows = self._epoch_order.of(sources, epochs, slots)
+        if not self._whole:
+            windows = self._pool_order.of(sources, np.zeros_like(epochs), windows)
+        return sources, windows
 
 
-def quotas(weights: list[float], total: int) -> Ints:
-    """Whole numbers in the proportions of `weights` that sum to `total`, each within one of its share.
+class _Order:
+    """For each source, orders of its numbers below `sizes[source]`, one for every epoch."""
 
-    Largest remainders (Hamilton); ties go to the earlier source.
-    """
-    shares = np.asarray(weights, dtype=np.float64) / sum(weights) * total
-    counts = np.floor(shares).astype(np.int64)
-    for index in np.argsort(counts - shares, kind="stable")[: total - int(counts.sum())]:
-        counts[index] += 1
-    return counts
+    def __init__(self, sizes: Ints, keys: Sequence[str]) -> None:
+        self._sizes = sizes
+        self._bases = np.array([permutation.digits(size) for size in sizes.tolist()], np.int64).T
+        self._keys = np.array([permutation.key_of(key) for key in keys], np.uint64)
 
-
-def schedule(counts: Ints) -> tuple[Ints, Ints]:
-    """Spread counts[s] samples of each source evenly: the source of each position, and its rank in that source.
-
-    Every prefix of length i holds each source's i x counts[s] / total within less than one sample. Merging the ideal
-    times (k + 1/2) / counts[s] does not give that (many equal sources fall due at once), but serving the earliest
-    deadline does: the k-th sample of a source may stand from position floor(k / share) to ceil((k + 1) / share) - 1
-    (Tijdeman 1980, Steiner and Yeomans 1993).
-    """
-    total, num = int(counts.sum()), counts.tolist()
-    source_of, rank_of = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
-    waiting = [(0, source, 0) for source, count in enumerate(num) if count]  # (release, source, rank)
-    ready: list[tuple[int, int, int]] = []  # (deadline, source, rank)
-    for position in range(total):
-        while waiting and waiting[0][0] <= position:
-            _, source, rank = heapq.heappop(waiting)
-            heapq.heappush(ready, (-(-(rank + 1) * total // num[source]) - 1, source, rank))
-        _, source, rank = heapq.heappop(ready)
-        source_of[position], rank_of[position] = source, rank
-        if rank + 1 < num[source]:
-            heapq.heappush(waiting, ((rank + 1) * total // num[source], source, rank + 1))
-    return source_of, rank_of
+    def of(self, sources: Ints, epochs: Ints, numbers: Ints) -> Ints:
+        keys = permutation.keys(self._keys[sources], epochs)
+        return permutation.permuted(numbers, self._sizes[sources], self._bases[:, sources], keys)
 
 
-def shuffled(size: int, key: str) -> Ints:
-    """0 .. size - 1 in an order drawn from `key`; about 0.2 microseconds and 32 bytes a number at the peak.
-
-    Sorts SplitMix64 hashes rather than asking NumPy's generator, whose streams may change between releases.
-    """
-    start = np.uint64(int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little"))
-    mixed = np.arange(size, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + start  # wraps modulo 2**64, as meant
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    return np.argsort(mixed ^ (mixed >> np.uint64(31)), kind="stable").astype(np.int64)
+def _mixtures(weights: Mapping[str, float], phases: Sequence[Phase]) -> list[tuple[float, Mapping[str, float]]]:
+    """What the recipe's phases come to: the share of the run at which each ends, and its weights."""
+    if not phases:
+        return [(1.0, weights)]
+    none = dict.fromkeys(weights, 0.0)
+    return [(phase.until, weights if phase.weights == "mixture" else none | dict(phase.weights)) for phase in phases]
 
 
-def _check(shards: Mapping[str, Shard], weights: Mapping[str, float], pool_fraction: float) -> None:
-    if not all(weight >= 0 for weight in weights.values()) or abs(sum(weights.values()) - 1) > 1e-6:
-        raise ValueError(f"weights {dict(weights)} are not a mixture: they must be 0 or more and sum to 1")
+def _digest(
+    seed: int,
+    length: int,
+    batch: int,
+    pool_fraction: float,
+    spans: Sequence[Span],
+    sizes: Mapping[str, int],
+) -> str:
+    """16 hex digits that change when any batch might: what must be the same for a run to go on."""
+    phases = [(end, list(weights)) for end, weights in spans]
+    facts = repr((seed, length, batch, pool_fraction, phases, list(sizes.items())))
+    return hashlib.sha256(facts.encode()).hexdigest()[:16]
+
+
+def _check(
+    shards: Mapping[str, Shard], mixtures: Sequence[tuple[float, Mapping[str, float]]], pool_fraction: float
+) -> None:
     if not 0 < pool_fraction <= 1:
         raise ValueError(f"pool_fraction {pool_fraction} must be above 0 and at most 1")
-    for name, weight in weights.items():
-        if weight > 0 and (name not in shards or len(shards[name].tokens) == 0):
-            raise InputError(
-                f"source {name} has weight {weight:g} but no training tokens; give it text or a weight of 0 "
-                f"(mix.max_weights.{name} = 0)"
-            )
+    for _, weights in mixtures:
+        if not all(weight >= 0 for weight in weights.values()) or not abs(sum(weights.values()) - 1) <= 1e-6:
+            raise ValueError(f"weights {dict(weights)} are not a mixture: they must be 0 or more and sum to 1")
+        for name, weight in weights.items():
+            if weight > 0 and (name not in shards or len(shards[name].tokens) == 0):
+                raise InputError(
+                    f"source {name} has weight {weight:g} but no training tokens; give it text or a weight of 0 "
+                    f"(mix.max_weights.{name} = 0, or 0 in train.phases)"
+                )

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -36,13 +36,15 @@ class Progress:
     """Time spent in steps, earlier attempts included."""
     loss: float = 0.0
     """Of the last step."""
+    data: str = ""
+    """The loader's digest: with another, the steps to come would not go with those done."""
 
 
 class Checkpoints:
-    """A folder of checkpoints: one at least every `minutes`, the last `keep` kept."""
+    """A folder of checkpoints: one at least every `minutes`, the last `keep` kept. `data` is the loader's digest."""
 
-    def __init__(self, folder: Path, minutes: float, keep: int) -> None:
-        self.folder, self.minutes, self.keep = folder, minutes, keep
+    def __init__(self, folder: Path, minutes: float, keep: int, data: str = "") -> None:
+        self.folder, self.minutes, self.keep, self.data = folder, minutes, keep, data
 
     def newest(self) -> Path | None:
         """The one with the most steps; what a kill left half-written or half-deleted is cleared away."""
@@ -59,10 +61,21 @@ class Checkpoints:
 
     def save(self, model: Transformer, optimiser: torch.optim.Optimizer, progress: Progress) -> Path:
         target = self.folder / f"step-{progress.step}"
-        save(target, model, optimiser, progress)
+        save(target, model, optimiser, replace(progress, data=self.data))
         for old in self._all()[: -self.keep]:
             _remove(old)
         return target
+
+    def load(self, checkpoint: Path, model: Transformer, optimiser: torch.optim.Optimizer) -> Progress:
+        """Like the function, but only a checkpoint of the same data. Raises WorkFolderError."""
+        progress = load(checkpoint, model, optimiser)
+        if progress.data != self.data:
+            raise WorkFolderError(
+                f"{checkpoint / STATE}: trained on other data (digest {progress.data or 'none'}, now "
+                f"{self.data or 'none'}): sources' sizes, weights, phases, seed or batches have changed. Delete "
+                f"{self.folder} to train from the beginning, or bring back what it was trained on"
+            )
+        return progress
 
     def _all(self) -> list[Path]:
         steps = [(int(found[1]), path) for path in self.folder.iterdir() if (found := _STEP.fullmatch(path.name))]

@@ -14,7 +14,7 @@ from orfevre import recipe
 from orfevre.errors import UserError
 from orfevre.model.transformer import Losses, Transformer
 
-from . import allocator, checkpoint, optim
+from . import allocator, optim
 from .checkpoint import Checkpoints, Progress
 from .documents import split_documents
 from .working import Working, working
@@ -77,8 +77,8 @@ def train(
     allocator.keep_memory()
     progress, newest = Progress(), checkpoints.newest() if checkpoints else None
     optimiser = optim.adamw(model, training.optim)
-    if newest is not None:
-        progress = checkpoint.load(newest, model, optimiser)
+    if checkpoints is not None and newest is not None:
+        progress = checkpoints.load(newest, model, optimiser)
     running = working(model, _dtype(training))
     optimiser.follow(running.pairs)
     model.train()

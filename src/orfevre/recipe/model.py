@@ -1,10 +1,11 @@
 """The shape of a model and how it is optimised: shared by proxies, checks and the real run."""
 
+from itertools import pairwise
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from .base import Count, Fraction, NonNegative, Positive, Section
+from .base import Count, Fraction, Name, NonNegative, Positive, Section
 
 
 class Model(Section):
@@ -199,7 +200,26 @@ class Training(Section):
         return self
 
 
+class Phase(Section):
+    """A share of the run with weights of its own."""
+
+    until: float = Field(gt=0.0, le=1.0)
+    """Where it ends, as a share of the run's samples; it begins where the phase before it ended."""
+
+    weights: Literal["mixture"] | dict[Name, NonNegative] = "mixture"
+    """`mixture` is what the mix stage chose; otherwise a weight for each source read, summing to 1."""
+
+    @model_validator(mode="after")
+    def _is_a_mixture(self) -> Self:
+        if self.weights != "mixture" and abs(sum(self.weights.values()) - 1) > 1e-6:
+            raise ValueError(f"the weights sum to {sum(self.weights.values()):g}; make them sum to 1")
+        return self
+
+
 class Train(Training):
+    phases: tuple[Phase, ...] = ()
+    """Weights that change on the way, for instance a last tenth of the best sources; none is the mixture throughout."""
+
     checkpoint_minutes: Positive = 10.0
     """A checkpoint is written at least this often; a kill loses at most this much."""
 
@@ -214,3 +234,10 @@ class Train(Training):
 
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Precision of matrix products; master weights and optimiser state stay float32."""
+
+    @model_validator(mode="after")
+    def _phases_fill_the_run(self) -> Self:
+        ends = [phase.until for phase in self.phases]
+        if ends and (ends[-1] != 1.0 or any(later <= end for end, later in pairwise(ends))):
+            raise ValueError(f"phases end at {', '.join(map(str, ends))} of the run; make them rise to 1.0")
+        return self

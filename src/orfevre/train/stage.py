@@ -33,13 +33,13 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     tokenized, train = inputs["tokenize"], recipe.train
     index = shards.read_index(tokenized)
     weights = read_weights(inputs["mix"] / "mixture.json", index)
-    read = {name: shards.open_shard(tokenized, name, "train") for name, weight in weights.items() if weight > 0}
-    loader = Loader(read, weights, train, recipe.seed)
+    read = {name: shards.open_shard(tokenized, name, "train") for name in _read_sources(weights, train, index)}
+    loader = Loader(read, weights, train, recipe.seed, phases=train.phases)
     model = build.build(recipe.model, index.vocab_size, recipe.seed)
     flops_per_token = count.flops_per_token(model.config, model.vocab_size, train.sequence_length)
     _write(out / "config.json", model.config.model_dump())
 
-    checkpoints = Checkpoints(out / "checkpoints", train.checkpoint_minutes, train.keep_checkpoints)
+    checkpoints = Checkpoints(out / "checkpoints", train.checkpoint_minutes, train.keep_checkpoints, loader.digest)
     log = Log(out / "metrics.jsonl", flops_per_token, checkpoints.newest_step())
     held_out = {name: shards.open_shard(tokenized, name, "validation") for name in recipe.source_names}
     validation = Validation(held_out, train)
@@ -113,6 +113,18 @@ def read_weights(path: Path, index: shards.Index) -> dict[str, float]:
     if strange := sorted(weights.keys() - index.sources.keys()):
         raise InputError(f"{path}: weight for {strange[0]}, which tokenize made no shards of; run `orfevre run` again")
     return weights
+
+
+def _read_sources(weights: Mapping[str, float], train: Train, index: shards.Index) -> list[str]:
+    """Those that the mixture or a phase reads. Raises InputError for a phase's source without shards."""
+    mixtures = [phase.weights for phase in train.phases if phase.weights != "mixture"]
+    named = {name for mixture in mixtures for name in mixture}
+    if strange := sorted(named - index.sources.keys()):
+        raise InputError(
+            f"train.phases names {strange[0]!r}, which tokenize made no shards of; the sources are "
+            f"{', '.join(sorted(index.sources))}"
+        )
+    return [name for name in index.sources if any(each.get(name, 0) > 0 for each in (weights, *mixtures))]
 
 
 def _write(path: Path, table: Mapping[str, object]) -> None:

@@ -207,3 +207,18 @@ def test_clipping_bounds_the_update_not_the_reported_norm() -> None:
         loop.train(new_model(), Batches(), TRAINING.model_copy(update={"optim": section}), on_step=reports.append)
         norms.append(reports[0].grad_norm)
     assert norms[0] == norms[1] > 1e-3
+
+
+def test_a_checkpoint_of_other_data_is_refused_by_name(tmp_path: Path) -> None:
+    checkpoints = [Checkpoints(tmp_path, 1e-9, keep=2, data=digest) for digest in ("one", "two")]
+    with contextlib.suppress(Killed):
+        loop.train(new_model(), Batches(), TRAINING, on_step=kill_at_third, checkpoints=checkpoints[0])
+    assert json.loads((tmp_path / "step-2/state.json").read_text())["data"] == "one"
+    with pytest.raises(WorkFolderError, match=r"step-2/state\.json: trained on other data \(digest one, now two\)"):
+        loop.train(new_model(), Batches(), TRAINING, checkpoints=checkpoints[1])
+    assert loop.train(new_model(), Batches(), TRAINING, checkpoints=checkpoints[0]).steps == 10
+
+
+def kill_at_third(report: loop.StepReport) -> None:
+    if report.step == 3:
+        raise Killed

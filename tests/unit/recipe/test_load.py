@@ -147,3 +147,21 @@ def test_schema_explains_every_key() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid(path: Path) -> None:
     assert recipe.load(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("phases", "words"),
+    [
+        ([{"until": 0.5}], "phases end at 0.5"),
+        ([{"until": 0.5}, {"until": 0.4}, {"until": 1.0}], "make them rise to 1.0"),
+        ([{"until": 1.0, "weights": {"prose": 0.7}}], "the weights sum to 0.7"),
+        ([{"until": 1.0, "weights": {"verse": 1.0}}], "train.phases: verse is not a source"),
+        ([{"until": 1.0, "weights": "natural"}], "train.phases[0].weights"),
+        ([{"until": 0.0}, {"until": 1.0}], "train.phases[0].until"),
+    ],
+)
+def test_phases_that_do_not_fill_the_run_are_refused(
+    table: dict[str, Any], phases: list[dict[str, Any]], words: str
+) -> None:
+    table["train"] = table.get("train", {}) | {"phases": phases}
+    assert words in refused(table)
