@@ -56,7 +56,7 @@ STAGES = (
         reads=("tokenize", "mix"),
         depends=(
             "model",
-            *(f"train.{key}" for key in ("tokens", "batch_sequences", "sequence_length", "optim", "dtype")),
+            *(f"train.{key}" for key in ("tokens", "batch_sequences", "sequence_length", "optim", "dtype", "phases")),
         ),
     ),
     Stage("evaluate", "model -> scores", reads=("tokenize", "train"), depends=("evaluate", "mix.target")),

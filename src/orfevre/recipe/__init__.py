@@ -6,7 +6,7 @@ from .farm import Farm, Plan, ScaleUp
 from .language import Classifier, Language
 from .load import from_json, from_table, load
 from .mix import Mix
-from .model import Model, Optim, Train, Training
+from .model import Model, Optim, Phase, Train, Training
 from .outcome import Evaluate, Release
 from .quality import Personal, Quality, Repair
 from .reading import Reading
@@ -18,6 +18,7 @@ from .tasks import Contamination, Task
 
 __all__ = [
     "Boilerplate", "Classifier", "Contamination", "Curate", "Dedup", "Evaluate", "Extraction", "Farm", "Language",
-    "Machine", "Mix", "Model", "OptOut", "Optim", "Personal", "Plan", "Quality", "Ray", "Reading", "Recipe", "Release",
-    "Repair", "Runner", "ScaleUp", "Source", "Task", "Tokenize", "Train", "Training", "from_json", "from_table", "load",
+    "Machine", "Mix", "Model", "OptOut", "Optim", "Personal", "Phase", "Plan", "Quality", "Ray", "Reading", "Recipe",
+    "Release", "Repair", "Runner", "ScaleUp", "Source", "Task", "Tokenize", "Train", "Training", "from_json",
+    "from_table", "load",
 ]  # fmt: skip
