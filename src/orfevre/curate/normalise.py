@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from orfevre.curate.draft import Draft, Drop, Step
 from orfevre.curate.units import Unit
+from orfevre.kernels import spelling
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Unicode category Cc except tab and newline (a form feed or a lone carriage return does not survive either)."""
@@ -16,18 +17,24 @@ def step(unit: Unit) -> Step:
 
 
 def _normalise_all(drafts: Sequence[Draft]) -> None:
-    for draft in drafts:
-        text = normalise(draft.text)
-        if text is not draft.text:
+    """Most texts are spelled as they should be: one pass of a kernel over their UTF-8 says which need a look."""
+    whole = [draft for draft in drafts if _has_utf8(draft)]
+    for draft, found in zip(whole, spelling.flags([draft.encoded for draft in whole]).tolist(), strict=True):
+        text = normalise(draft.text) if found else draft.text.strip()
+        if text != draft.text:
             draft.respell(text)
-        try:
-            draft.encoded  # noqa: B018  # UTF-8 is made once, here, and found wanting here
-        except UnicodeEncodeError as error:
-            draft.drop = Drop("broken_record", f"lone surrogate at character {error.start + 1}")
+
+
+def _has_utf8(draft: Draft) -> bool:
+    try:
+        return draft.encoded is not None
+    except UnicodeEncodeError as error:
+        draft.drop = Drop("broken_record", f"lone surrogate at character {error.start + 1}")
+        return False
 
 
 def normalise(text: str) -> str:
-    """See the module. Lone surrogates are left for the caller to refuse: they have no UTF-8."""
+    """See the module."""
     text = text.removeprefix("\ufeff")  # a byte order mark that was decoded as text
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")

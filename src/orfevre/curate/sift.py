@@ -54,7 +54,16 @@ def sift(unit: Unit) -> None:
     if rows:
         _write_part(aside / f"part-{num_parts:06d}", rows, unit.curate.dedup)
     (aside / "counts.json").write_text(json.dumps({"text_bytes": text_bytes, "skipped": skipped}), encoding="utf-8")
-    aside.rename(unit.folder)
+    _put_in_place(aside, unit.folder)
+
+
+def _put_in_place(aside: Path, folder: Path) -> None:
+    try:
+        aside.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        shutil.rmtree(aside)  # the other try was first, with the same bytes
 
 
 def _sifted(unit: Unit, skipped: Counter[str]) -> Iterator[list[Row]]:
@@ -130,7 +139,7 @@ def _raw(draft: Draft, item: Item, clean: bytes | None) -> bytes | None:
     assert not isinstance(item, Broken)
     if draft.facts.raw_sha256:
         return bytes.fromhex(draft.facts.raw_sha256)
-    if clean is not None and draft.text == item.text:
+    if clean is not None and (draft.text is item.text or draft.text == item.text):
         return clean
     return hashlib.sha256(item.text.encode("utf-8", "surrogatepass")).digest()
 

@@ -23,7 +23,7 @@ from orfevre.curate.split import Split
 from orfevre.data.documents import DOCUMENTS, DROPPED, TRAIN, VALIDATION, TableWriter
 from orfevre.recipe import Source
 
-RANGE_BYTES = 128 * 2**20
+RANGE_BYTES = 64 * 2**20
 """Text sorted in memory at once."""
 
 DROPPED_BEFORE = 255
@@ -53,10 +53,12 @@ def write_source(task: Task) -> dict[str, Any]:
         TableWriter(task.out / "dropped" / name, DROPPED) as dropped,
     ):
         for rows in _ranges(task):
-            own = _fates_of(rows, fates)
+            ids = rows.column("id").to_numpy()
+            order = np.argsort(ids)  # ids differ, so there is but one order
+            own = _fates_of(ids[order], np.asarray(rows.column("reason").is_null())[order], fates)
             stays = own["status"] == KEPT
-            documents = _documents(rows.filter(pa.array(stays)), own[stays], task)
-            left_out = rows.filter(pa.array(~stays))
+            documents = _documents(rows.take(pa.array(order[stays])), own[stays], task)
+            left_out = rows.take(pa.array(order[~stays]))
             gone = _dropped(left_out, own[~stays], task.source)
             kept.write(documents)
             dropped.write(gone)
@@ -65,24 +67,20 @@ def write_source(task: Task) -> dict[str, Any]:
 
 
 def _ranges(task: Task) -> Iterator[Any]:
-    """All rows of the source in order of id, in tables of about range_bytes."""
+    """Tables of the rows of one range of ids, range after range."""
     num_ranges = max(1, -(-task.text_bytes // task.range_bytes))
     bounds = [2**64 * place // num_ranges for place in range(num_ranges + 1)]
     for low, high in pairwise(bounds):
         batches = [batch for part in task.parts for batch in parts.read(part, low, high)]
         if batches:
-            rows = pa.Table.from_batches(batches, parts.ROWS)
-            order = np.argsort(rows.column("id").to_numpy(), kind="stable")
-            yield rows.take(pa.array(order)).combine_chunks()
+            yield pa.Table.from_batches(batches, parts.ROWS).combine_chunks()
 
 
-def _fates_of(rows: Any, fates: NDArray[np.void]) -> NDArray[np.void]:
-    """The fate of every row."""
-    own = np.zeros(len(rows), fates.dtype)
+def _fates_of(ids: NDArray[np.uint64], passed: NDArray[np.bool_], fates: NDArray[np.void]) -> NDArray[np.void]:
+    """The fate of every row, ids ascending."""
+    own = np.zeros(len(ids), fates.dtype)
     own["status"] = DROPPED_BEFORE
-    passed = np.asarray(rows.column("reason").is_null())
-    ids = rows.column("id").to_numpy()[passed]
-    own[passed] = look_up(fates, ids)
+    own[passed] = look_up(fates, ids[passed])
     return own
 
 

@@ -51,6 +51,13 @@ DROPPED = pa.schema(
 """Columns of dropped/<source>.parquet, ordered by id."""
 
 
+REPEATED = ["source", "language", "licence", "acquired", "split", "reason"]
+"""Columns of few values, stored once for each row group; of others a dictionary would be built and thrown away."""
+
+SOUGHT = ["id"]
+"""Columns whose least and greatest value a row group tells, so that a document is found without reading all."""
+
+
 def identity(source: str, location: str) -> str:
     """A document's id, 16 hex digits: the same in every run that reads the same place of the same source."""
     return hashlib.sha256(f"{source}\0{location}".encode()).hexdigest()[:16]
@@ -81,7 +88,9 @@ class TableWriter:
         self._path, self._aside = path, path.with_name(f".{path.name}.aside")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._schema = schema
-        self._writer = pq.ParquetWriter(self._aside, schema, compression="zstd")
+        self._writer = pq.ParquetWriter(
+            self._aside, schema, compression="zstd", use_dictionary=REPEATED, write_statistics=SOUGHT
+        )
 
     def write(self, table: Any) -> None:
         self._writer.write_table(table.select(self._schema.names).cast(self._schema), row_group_size=16_384)
