@@ -177,6 +177,11 @@ def _raw_digests(recipe: Recipe) -> dict[str, str]:
     """Of the files that curate reads, and of what it was asked to forget."""
     digests = {f"source {source.name}": sources.digest(sources.resolve(recipe, source)) for source in recipe.sources}
     digests |= {f"task {task.name}": sources.digest(sources.resolve_task(recipe, task)) for task in recipe.tasks}
+    optout = recipe.curate.optout
+    for name in ("robots", "tdmrep", "ai_txt", "domains", "urls"):
+        if paths := getattr(optout, name):
+            field = f"curate.optout.{name}"
+            digests[field] = sources.digest(sources.resolve_list(recipe, field, paths))
     rules = forgotten.digest(run_folder(recipe))
     return digests | ({forgotten.FILE: rules} if rules else {})
 

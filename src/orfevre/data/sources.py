@@ -50,6 +50,22 @@ def resolve_task(recipe: Recipe, task: Task) -> list[SourceFile]:
     return sorted(found, key=lambda file: file.location)
 
 
+def resolve_list(recipe: Recipe, field: str, paths: Sequence[str]) -> list[SourceFile]:
+    """The files that a field of the recipe names by paths, globs or folders, in the order of the field."""
+    found: dict[str, SourceFile] = {}
+    for index, pattern in enumerate(paths):
+        where = f"{field}[{index}]"
+        filled, prefix = _fill(pattern, recipe, where)
+        if not is_url(filled) and Path(filled).is_dir():
+            filled = f"{filled.rstrip('/')}/*"
+        matched = sorted(_matches(filled, where))
+        if not matched:
+            raise InputError(f"{where} = {pattern!r}: no file matches {filled}; mend the path, or take it out")
+        for path, num_bytes, stamp in matched:
+            found.setdefault(path, SourceFile(path, _location(path, prefix), num_bytes, stamp))
+    return list(found.values())
+
+
 def _found(
     recipe: Recipe, table: str, patterns: tuple[Sequence[str], Sequence[str]], listed: Listed
 ) -> list[SourceFile]:

@@ -30,7 +30,7 @@ _END = {
     name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "textarea", "template", "noscript")
 }
 _ANCHOR = re.compile(r"<a\b(?P<rest>[^>]{0,4000})>", re.IGNORECASE)
-_LICENCE = re.compile(r"licen[cs]e", re.IGNORECASE)
+_LICENCE = re.compile(r"licen[cs]e")
 _ATTRIBUTE = re.compile(r"""([a-z][a-z0-9:_-]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?""", re.IGNORECASE)
 _DATE = re.compile(
     r"\s*(?P<day>\d{4}-\d\d-\d\d)(?:[T ](?P<clock>\d\d:\d\d(?::\d\d)?)(?:\.\d+)?\s?(?P<zone>Z|[+-]\d\d:?\d\d)?)?"
