@@ -10,7 +10,7 @@ from orfevre.data import forgotten
 from orfevre.data.forgotten import Rule
 from orfevre.errors import InputError
 from orfevre.provenance import usage
-from orfevre.provenance.runs import DROPPED, KEPT, Run, matching, rows
+from orfevre.provenance.runs import DROPPED, KEPT, Run, load, matching, rows
 
 SHOWN = 10
 
@@ -140,6 +140,10 @@ def _consequences(run: Run, table: Facts) -> list[str]:
             f"{len(twins)} dropped documents say the same and are not covered; one of them may be kept in its place: "
             f"{', '.join(twins[:SHOWN])}"
         )
+    lines += [
+        f"source {name} has no other document: the next run refuses it, so take it out of the recipe"
+        for name in _emptied(run, table["kept"])
+    ]
     for path, tokens in table["shards"].items():
         lines.append(f"shard {path}: {tokens:,} tokens of them")
     for source, epochs in table["read_in_training"].items():
@@ -154,6 +158,12 @@ def _consequences(run: Run, table: Facts) -> list[str]:
             f"published cannot be called back: {release['magnet']}"
         )
     return lines
+
+
+def _emptied(run: Run, reached: dict[str, int]) -> list[str]:
+    """Sources of which every document is reached."""
+    sources = load(run.curate / "stats.json")["sources"]
+    return [name for name, number in reached.items() if name in sources and number == sources[name]["kept"]]
 
 
 def _recipe_of(run: Run) -> str:

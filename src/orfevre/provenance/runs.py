@@ -76,7 +76,7 @@ def matching(
     return found
 
 
-def table(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
     """A JSON object of an artefact."""
     loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return loaded

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from orfevre.data import shards
-from orfevre.provenance.runs import Run, table
+from orfevre.provenance.runs import Run, load
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def trained(run: Run, source: str) -> Trained | None:
     """What the training run read of a source of the shards; None before it has finished."""
     if not run.has("train"):
         return None
-    summary = table(run.folder / "train" / "summary.json")
+    summary = load(run.folder / "train" / "summary.json")
     return Trained(int(summary["steps"]), float(summary["epochs"].get(source, 0.0)))
 
 

@@ -115,6 +115,18 @@ def test_mistakes_are_said_and_nothing_is_written(
     assert not (folder / forgotten.FILE).exists()
 
 
+def test_a_source_that_would_be_empty_is_said(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, folder = curate(path)
+    ids = [row["id"] for row in table(folder, "documents")]
+    capsys.readouterr()
+    assert cli.main(["forget", str(path), *(part for identity in ids[1:] for part in ("--id", identity))]) == 0
+    assert "no other document" not in capsys.readouterr().out
+    assert cli.main(["forget", str(path), "--id", ids[0]]) == 0
+    capsys.readouterr()
+    assert cli.main(["forget", str(path)]) == 0
+    assert "source prose has no other document" in capsys.readouterr().out
+
+
 def test_rules_before_the_first_run_hold(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["forget", str(path), "--domain", "example.org"]) == 0
     assert "has not finished here" in capsys.readouterr().err
