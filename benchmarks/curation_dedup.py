@@ -31,7 +31,7 @@ import zstandard
 from benchmarks import dedup_peers
 from benchmarks.dedup_peers import RULES, Remover
 from benchmarks.paired import ratio
-from orfevre.kernels import minhash, native
+from orfevre.kernels import minhash, minhash_numpy, native
 
 REPEATS = 3
 SHARD_BYTES = 8_000_000
@@ -124,6 +124,11 @@ def compare_kernel(texts: Sequence[bytes]) -> None:
             minhash.signatures_at(joined, offsets, bands * rows)
             seconds.append(time.process_time() - started)
         print(f"  {bands:3} x {rows}{len(joined) / 1e6 / min(seconds):10.0f} MB per CPU second")
+    some = texts[: max(1, len(texts) // 40)]
+    started = time.process_time()
+    minhash_numpy.signatures(some, *minhash.permutations(RULES.num_bands * RULES.rows_per_band))
+    speed = sum(map(len, some)) / 1e6 / (time.process_time() - started)
+    print(f"  {RULES.num_bands:3} x {RULES.rows_per_band}{speed:10.1f} MB per CPU second by the NumPy twin")
 
 
 def compare_finds(folder: Path) -> None:

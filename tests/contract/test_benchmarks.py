@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import __main__ as benchmarks
-from benchmarks import near_duplicates, paired
-
-from orfevre.kernels import native
+from benchmarks import paired
 
 
 def test_a_loss_is_said_plainly() -> None:
@@ -53,21 +51,6 @@ def test_decode_prints_a_ratio_and_what_it_skipped(
     said = capsys.readouterr().out
     assert "ratio of speeds, orfevre / transformers: median" in said and "llama.cpp: skipped" in said
     assert all(f"orfevre       {precision}" in said for precision in ("bfloat16", "int8", "int4"))
-
-
-def test_near_duplicates_prints_a_ratio(capsys: pytest.CaptureFixture[str]) -> None:
-    if native.library() is None:
-        pytest.skip("the C kernels are not built here")
-    assert near_duplicates.run(small=True) == 0
-    said = capsys.readouterr().out
-    assert "ratio of speeds, orfevre / NumPy twin: median" in said and "recall and precision: skipped" in said
-
-
-def test_near_duplicates_finds_pairs(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if native.library() is None:
-        pytest.skip("the C kernels are not built here")
-    near_duplicates.compare_finds(data / "messy")
-    assert "recall 0.9" in capsys.readouterr().out
 
 
 def test_mixture_without_a_table_says_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:

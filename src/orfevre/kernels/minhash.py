@@ -163,7 +163,7 @@ def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
 
 
 def _unique(hashes: Hashes) -> Hashes:
-    """np.unique, which hashes what is hashed already, takes six times as long."""
+    """np.unique, which hashes what is hashed already, takes several times as long."""
     hashes = np.sort(hashes)
     new = np.ones(len(hashes), bool)
     np.not_equal(hashes[1:], hashes[:-1], out=new[1:])
