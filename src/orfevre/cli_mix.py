@@ -13,6 +13,7 @@ examples:
   orfevre fit runs.csv                                              how well unseen runs are told
   orfevre fit runs.csv --predict candidates.csv --out predicted.csv
   orfevre fit runs.csv --predict candidates.csv --out predicted.csv --num-params 1e9 --num-tokens 25e9
+  orfevre fit runs.csv --optimise objective.toml --out best.json
 """
 DESIGN_EXAMPLES = """\
 examples:
@@ -33,6 +34,13 @@ def _fit(options: argparse.Namespace) -> int:
 
     if (options.num_params is None) != (options.num_tokens is None):
         raise InputError("--num-params and --num-tokens go together")
+    if options.optimise is not None:
+        if options.predict is not None or options.num_params is not None:
+            raise InputError(
+                "--optimise is for the scale with the most runs, and goes without --predict and --num-params"
+            )
+        elsewhere.optimise(Path(options.runs), Path(options.optimise), _path(options.out))
+        return 0
     scale = None if options.num_params is None else (options.num_params, options.num_tokens)
     elsewhere.fit(Path(options.runs), _path(options.predict), _path(options.out), scale)
     return 0
@@ -81,7 +89,12 @@ def _add_fit(verbs: Verbs) -> None:
     )
     fit.add_argument("runs", metavar="RUNS.csv", help="measured runs")
     fit.add_argument("--predict", metavar="CANDIDATES.csv", help="mixtures to ask about: weight.<source> columns")
-    fit.add_argument("--out", metavar="PREDICTED.csv", help="their rows with pred., lo. and hi. of every target")
+    fit.add_argument("--optimise", metavar="OBJECTIVE.toml", help="find the best mixture for this target and limits")
+    fit.add_argument(
+        "--out",
+        metavar="FILE",
+        help="the candidates with pred., lo. and hi. of every target, or the best mixture as JSON",
+    )
     fit.add_argument("--num-params", type=float, metavar="N", help="predict at this scale, of which RUNS.csv has runs")
     fit.add_argument("--num-tokens", type=float, metavar="N", help="training tokens of that scale")
     fit.set_defaults(function=_fit)

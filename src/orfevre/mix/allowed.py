@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from orfevre.errors import RecipeError
-from orfevre.mix.gp import Array
-from orfevre.mix.limits import TOLERANCE, Cap, Limits
+from orfevre.mix import conflict
+from orfevre.mix.limits import TOLERANCE, Limits
 from orfevre.recipe import Recipe
 
 
@@ -28,73 +28,23 @@ def of_recipe(recipe: Recipe, train_tokens: Mapping[str, int]) -> Limits:
     low = np.minimum(low, high)
     # sums that miss 1 by rounding would leave no mixture at all
     low, high = low / max(1.0, float(np.sum(low))), high * max(1.0, 1.0 / float(np.sum(high)))
-    found = Limits(names, low, np.minimum(high, 1.0), _caps(recipe, names))
+    found = Limits(names, low, np.minimum(high, 1.0), conflict.caps(recipe.mix.groups, names))
     if recipe.mix.trust_ratio:
-        found = _trusted(found, natural, recipe.mix.trust_ratio)
-    if float(np.sum(found.high)) < 1.0 - TOLERANCE or found.middle is None:
-        raise RecipeError(_conflict(recipe, found))
+        found = conflict.trusted(found, natural, recipe.mix.trust_ratio)
+    if not conflict.possible(found):
+        lines = conflict.smallest(found, lambda side, place: _why(recipe, found, side, place))
+        raise RecipeError("\n".join(["mix: no mixture keeps these limits together:", *lines, conflict.REMEDY]))
     return found
 
 
-def _caps(recipe: Recipe, names: tuple[str, ...]) -> tuple[Cap, ...]:
-    return tuple(
-        Cap(one.name, np.array([float(name in one.sources) for name in names]), one.min_weight, one.max_weight)
-        for one in recipe.mix.groups
-    )
-
-
-def _trusted(limits: Limits, natural: Array, ratio: float) -> Limits:
-    """Each share between natural / ratio and natural x ratio, where that is tighter; explicit limits win."""
-    low = np.minimum(np.maximum(limits.low, natural / ratio), limits.high)
-    high = np.maximum(np.minimum(limits.high, natural * ratio), low)
-    return Limits(limits.sources, low, high, limits.groups)
-
-
-def _conflict(recipe: Recipe, limits: Limits) -> str:
-    """The fewest limits that no mixture keeps together: each is left out in turn, for good if that mends nothing."""
-    wanted = [("low", place) for place in np.flatnonzero(limits.low > 0).tolist()]
-    wanted += [("high", place) for place in np.flatnonzero(limits.high < 1).tolist()]
-    wanted += [("group", place) for place in range(len(limits.groups))]
-    kept = list(wanted)
-    for one in wanted:
-        fewer = [other for other in kept if other != one]
-        if not _possible(limits, fewer):
-            kept = fewer
-    lines = [f"  {_said(limits, side, place, recipe)}" for side, place in kept]
-    return "\n".join(["mix: no mixture keeps these limits together:", *lines, "Loosen or remove one of them"])
-
-
-def _possible(limits: Limits, kept: list[tuple[str, int]]) -> bool:
-    low, high = np.zeros_like(limits.low), np.ones_like(limits.high)
-    for side, place in kept:
-        if side == "low":
-            low[place] = limits.low[place]
-        elif side == "high":
-            high[place] = limits.high[place]
-    groups = tuple(cap for place, cap in enumerate(limits.groups) if ("group", place) in kept)
-    if np.any(low > high + TOLERANCE) or np.sum(low) > 1 + TOLERANCE or np.sum(high) < 1 - TOLERANCE:
-        return False
-    return Limits(limits.sources, low, high, groups).middle is not None
-
-
-def _said(limits: Limits, side: str, place: int, recipe: Recipe) -> str:
-    if side == "group":
-        cap = limits.groups[place]
-        return (
-            f"mix.groups {cap.name}: {', '.join(_members(limits, cap))} between {cap.low:g} and {cap.high:g} together"
-        )
+def _why(recipe: Recipe, limits: Limits, side: str, place: int) -> str:
+    """Which key of the recipe a limit comes from."""
     name = limits.sources[place]
-    bound, words = (limits.low[place], "at least") if side == "low" else (limits.high[place], "at most")
     asked = recipe.mix.min_weights.get(name) if side == "low" else recipe.mix.max_weights.get(name)
-    key = f"mix.{'min' if side == 'low' else 'max'}_weights.{name}"
+    bound = limits.low[place] if side == "low" else limits.high[place]
     if asked is not None and abs(asked - bound) < TOLERANCE:
-        return f"{name}: {words} {bound:.4f} ({key} = {asked:g})"
-    why = f"mix.trust_ratio = {recipe.mix.trust_ratio:g}" if recipe.mix.trust_ratio else "its text x max_epochs"
-    return f"{name}: {words} {bound:.4f} ({why})"
-
-
-def _members(limits: Limits, cap: Cap) -> list[str]:
-    return [name for name, counts in zip(limits.sources, cap.members, strict=True) if counts]
+        return f"mix.{'min' if side == 'low' else 'max'}_weights.{name} = {asked:g}"
+    return f"mix.trust_ratio = {recipe.mix.trust_ratio:g}" if recipe.mix.trust_ratio else "its text x max_epochs"
 
 
 def _too_little_text(recipe: Recipe, name: str, tokens: int) -> str:

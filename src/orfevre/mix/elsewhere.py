@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 
 from orfevre import artifact, console
 from orfevre.errors import InputError
-from orfevre.mix import ladder, surrogate
+from orfevre.mix import ladder, objective, surrogate
 from orfevre.mix.design import design, farthest_first
 from orfevre.mix.gp import Array
 from orfevre.mix.limits import Limits
 from orfevre.mix.table import WEIGHT, Mixtures, Runs, read_mixtures, read_runs
+from orfevre.recipe import load_objective
 
 CONFIDENCE = 0.9
 
@@ -27,7 +29,7 @@ Rows = NDArray[np.intp]
 def fit(runs_path: Path, candidates: Path | None, out: Path | None, scale: Scale | None) -> None:
     """Fit a stack to each loss, print how well it tells runs it has not seen, and predict `candidates` into `out`."""
     if (candidates is None) != (out is None):
-        raise InputError("--predict CANDIDATES.csv and --out PREDICTED.csv go together")
+        raise InputError("--out goes with --predict CANDIDATES.csv, and that with it")
     runs = read_runs(runs_path)
     asked = read_mixtures(candidates, runs.mixtures.sources) if candidates else None
     for note in (*runs.mixtures.notes, *(asked.notes if asked else ())):
@@ -41,6 +43,23 @@ def fit(runs_path: Path, candidates: Path | None, out: Path | None, scale: Scale
         console.say(f"bent to {_named(runs.scales[larger][0])} by {told.count} runs there")
     if asked is not None and out is not None:
         artifact.write_text(out, _predicted(asked, runs.targets, told))
+        console.result(str(out))
+
+
+def optimise(runs_path: Path, objective_path: Path, out: Path | None) -> None:
+    """Print the best mixture for the objective with its interval and what it hangs on; `out` gets all of it as JSON."""
+    asked = load_objective(objective_path)
+    runs = read_runs(runs_path)
+    for note in runs.mixtures.notes:
+        console.say(note)
+    base, _ = _scales(runs, None, runs_path)
+    sources, targets = runs.mixtures.sources, runs.targets
+    fitted = surrogate.fit(runs.weights[base], runs.losses[base], objective.target_of(objective_path, asked, targets))
+    _print_fit(runs, fitted, base)
+    table = objective.best(objective_path, asked, fitted, sources, targets, CONFIDENCE)
+    objective.tell(table, CONFIDENCE)
+    if out is not None:
+        artifact.write_text(out, json.dumps(table, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
         console.result(str(out))
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, minimize
+from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, minimize
 
 from orfevre.mix.design import candidates, farthest_first
 from orfevre.mix.gp import Array
@@ -25,6 +25,9 @@ DRAWS = 500
 TOUCHES = 1e-5
 """A share this close to a limit is on it: a loader cannot tell them apart."""
 
+PENALTY = 1e4
+"""Weight of a ceiling's excess among mixtures that are compared."""
+
 SLICE_POINTS = 21
 
 
@@ -38,15 +41,30 @@ class Slice:
     high: Array
 
 
-def minimise(surrogate: Surrogate, limits: Limits, start: Array, rng: np.random.Generator) -> Array:
-    """The allowed mixture [S] of least expected target loss: SLSQP from `start` and among many random ones."""
+def minimise(
+    surrogate: Surrogate, limits: Limits, start: Array, rng: np.random.Generator, ceilings: Array | None = None
+) -> Array:
+    """The allowed mixture [S] of least expected target loss: SLSQP from `start` and among many random ones.
+
+    `ceilings` [J] are losses that must not be exceeded (infinite where any will do); where no mixture keeps them all,
+    the one that comes nearest is returned.
+    """
     pool = np.vstack([limits.project(start), spread_out(limits.project(start), limits, BROAD, rng)])
-    ranked = pool[np.argsort(surrogate.mean(pool), kind="stable")[: BROAD // 10]]
+    ranked = pool[np.argsort(_cost(surrogate, pool, ceilings), kind="stable")[: BROAD // 10]]
     best = ranked[farthest_first(ranked, min(CLIMBS, len(ranked)))]
-    top = _best_climb(surrogate, limits, best)
+    top = _best_climb(surrogate, limits, best, ceilings)
     without = limits.project(top - np.eye(len(top)))  # each source at its least in turn: losses bend most there
-    top = _best_climb(surrogate, limits, np.vstack([top, without]))
-    return settle(top, limits)
+    top = _best_climb(surrogate, limits, np.vstack([top, without]), ceilings)
+    settled = settle(top, limits)
+    return min((settled, top), key=lambda one: float(_cost(surrogate, one[None], ceilings)[0]))
+
+
+def _cost(surrogate: Surrogate, mixtures: Array, ceilings: Array | None) -> Array:
+    """What is minimised over mixtures [m, S] -> [m]: the target loss, and PENALTY times what exceeds a ceiling."""
+    if ceilings is None:
+        return surrogate.mean(mixtures)
+    beyond = np.maximum(surrogate.losses(mixtures) - ceilings, 0.0)
+    return np.asarray(surrogate.mean(mixtures) + PENALTY * np.sum(beyond, axis=1))
 
 
 def climb_from(surrogate: Surrogate, limits: Limits, start: Array) -> Array:
@@ -56,11 +74,11 @@ def climb_from(surrogate: Surrogate, limits: Limits, start: Array) -> Array:
     return settle(_best_climb(surrogate, limits, np.vstack([begun, without])), limits)
 
 
-def _best_climb(surrogate: Surrogate, limits: Limits, starts: Array) -> Array:
+def _best_climb(surrogate: Surrogate, limits: Limits, starts: Array, ceilings: Array | None = None) -> Array:
     """The best of `starts` [m, S] and of where climbs from them end."""
-    ends = limits.project(np.array([_climb(surrogate, limits, start) for start in starts]))
+    ends = limits.project(np.array([_climb(surrogate, limits, start, ceilings) for start in starts]))
     every = np.vstack([starts, ends])
-    return np.asarray(every[np.argmin(surrogate.mean(every))])
+    return np.asarray(every[np.argmin(_cost(surrogate, every, ceilings))])
 
 
 def spread_out(centre: Array, limits: Limits, count: int, rng: np.random.Generator) -> Array:
@@ -82,7 +100,7 @@ def settle(mixture: Array, limits: Limits) -> Array:
     return settled if limits.contains(settled) else mixture
 
 
-def _climb(surrogate: Surrogate, limits: Limits, start: Array) -> Array:
+def _climb(surrogate: Surrogate, limits: Limits, start: Array, ceilings: Array | None) -> Array:
     def loss(weights: Array) -> float:
         return float(surrogate.mean(np.maximum(weights, 0.0)[None])[0])
 
@@ -90,9 +108,11 @@ def _climb(surrogate: Surrogate, limits: Limits, start: Array) -> Array:
         return surrogate.gradient(np.maximum(weights, 0.0))
 
     table, lower, upper = limits.rows()
-    constraints = [LinearConstraint(table[:1], lower[:1], upper[:1])]
+    constraints: list[LinearConstraint | NonlinearConstraint] = [LinearConstraint(table[:1], lower[:1], upper[:1])]
     if limits.groups:
         constraints.append(LinearConstraint(table[1:], lower[1:], upper[1:]))
+    if ceilings is not None:
+        constraints.append(_held_losses(surrogate, ceilings))
     result = minimize(
         loss,
         start,
@@ -103,6 +123,18 @@ def _climb(surrogate: Surrogate, limits: Limits, start: Array) -> Array:
         options={"maxiter": 200, "ftol": 1e-10},
     )
     return np.asarray(result.x) if np.all(np.isfinite(result.x)) else start
+
+
+def _held_losses(surrogate: Surrogate, ceilings: Array) -> NonlinearConstraint:
+    held = np.flatnonzero(np.isfinite(ceilings))
+
+    def losses(weights: Array) -> Array:
+        return np.asarray(surrogate.losses(np.maximum(weights, 0.0)[None])[0, held])
+
+    def slopes(weights: Array) -> Array:
+        return np.stack([surrogate.stacks[place].whole.gradient(np.maximum(weights, 0.0)) for place in held])
+
+    return NonlinearConstraint(losses, -np.inf, ceilings[held], jac=slopes)
 
 
 def intervals(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from orfevre.errors import RecipeError
 
+from .objective import Objective
 from .recipe import Recipe
 
 
@@ -39,6 +40,19 @@ def from_table(table: Mapping[str, Any], origin: str) -> Recipe:
     except ValidationError as error:
         lines = [f"{origin}: {_explain(problem, table)}" for problem in error.errors()]
         raise RecipeError("\n".join(lines)) from None
+
+
+def load_objective(path: Path) -> Objective:
+    """Read an objective of `orfevre fit`. Raises RecipeError naming the file, the key and the remedy."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Objective.model_validate(table)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read as an objective ({error})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: not valid TOML: {error}") from None
+    except ValidationError as error:
+        raise RecipeError("\n".join(f"{path}: {_explain(problem, table)}" for problem in error.errors())) from None
 
 
 def from_json(path: Path) -> Recipe:

@@ -1,6 +1,7 @@
 """orfevre fit and design: a known law told from a CSV file, another scale, and every kind of bad table refused."""
 
 import csv
+import json
 
 import law
 import numpy as np
@@ -158,4 +159,80 @@ def test_design_chooses_from_a_pool_what_is_far_from_what_is_done(tmp_path):
 def test_design_refuses_with_a_remedy(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["design", *arguments]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+def objective(folder, text):
+    path = folder / "objective.toml"
+    path.write_text(text)
+    return path
+
+
+def test_optimise_finds_the_law_s_optimum_and_keeps_what_it_is_told(tmp_path, capsys):
+    runs = write(tmp_path / "runs.csv", HEADER, rows(40))
+    asked = objective(
+        tmp_path,
+        """
+        target = { code = 0.7, docs = 0.3 }
+        max_weights = { code = 0.5 }
+        num_tokens = 1e9
+        available = { docs = 5e7 }
+        groups = [{ name = "rest", sources = ["books", "web"], min_weight = 0.2 }]
+        pareto = ["code", "docs"]
+        """,
+    )
+    out = tmp_path / "best.json"
+    assert cli.main(["fit", str(runs), "--optimise", str(asked), "--out", str(out)]) == 0
+    best = json.loads(out.read_text())
+    weights = best["weights"]
+    assert sum(weights.values()) == pytest.approx(1.0)
+    assert weights["code"] <= 0.5 + 1e-9 and weights["docs"] <= 0.2 + 1e-9  # 4 epochs of 50 M in 1 B tokens
+    assert weights["books"] + weights["web"] >= 0.2 - 1e-9
+    assert best["epochs"]["docs"] <= 4 + 1e-6
+    pool = np.random.default_rng(0).dirichlet(np.ones(4), 40_000)
+    pool = pool[(pool[:, 1] <= 0.5) & (pool[:, 2] <= 0.2)]
+    target = np.array([0.7, 0.3])
+    reached = law.loss_rows(np.array([[weights[name] for name in law.SOURCES]]))[0, [1, 2]] @ target
+    assert reached <= np.min(law.loss_rows(pool)[:, [1, 2]] @ target) + 0.01
+    assert best["unconstrained"]["code"] > 0.5
+    assert {one["source"] for one in best["shadow_prices"]} == set(best["binding"])
+    front = [(one["losses"]["code"], one["losses"]["docs"]) for one in best["pareto"]]
+    assert front == sorted(front) and [b for _, b in front] == sorted((b for _, b in front), reverse=True)
+    assert "best:" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_ceiling_is_kept_or_refused_with_what_can_be_had(tmp_path, capsys):
+    runs = write(tmp_path / "runs.csv", HEADER, rows(40))
+    free = objective(tmp_path, "target = { code = 1.0 }")
+    out = tmp_path / "best.json"
+    assert cli.main(["fit", str(runs), "--optimise", str(free), "--out", str(out)]) == 0
+    least = json.loads(out.read_text())["predicted"]["best"]["losses"]["docs"]
+    held = objective(tmp_path, f"target = {{ code = 1.0 }}\nmax_losses = {{ docs = {least - 0.1} }}")
+    assert cli.main(["fit", str(runs), "--optimise", str(held), "--out", str(out)]) == 0
+    assert json.loads(out.read_text())["predicted"]["best"]["losses"]["docs"] <= least - 0.1 + 1e-5
+    capsys.readouterr()
+    never = objective(tmp_path, "target = { code = 1.0 }\nmax_losses = { docs = 0.5 }")
+    assert cli.main(["fit", str(runs), "--optimise", str(never)]) == 2
+    assert "docs: 0.5 asked," in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("target = { code = 0.5 }", "target weights sum to 0.5"),
+        ("target = { law = 1.0 }", "target.law is not in the runs"),
+        ("target = { code = 1.0 }\nmax_weights = { law = 0.1 }", "max_weights: law is not in the runs"),
+        ("target = { code = 1.0 }\nmax_losses = { law = 0.1 }", "max_losses.law is not in the runs"),
+        ("target = { code = 1.0 }\npareto = ['code']", "pareto names one loss"),
+        ("target = { code = 1.0 }\nmin_weight = { web = 0.1 }", "min_weight: no such key"),
+        (
+            "target = { code = 1.0 }\nmin_weights = { web = 0.7 }\nnum_tokens = 1e9\navailable = { web = 1e8 }",
+            "web: at most 0.4000 (available x max_epochs)",
+        ),
+        ("target = ", "not valid TOML"),
+    ],
+)
+def test_bad_objectives_are_refused(tmp_path, capsys, text, message):
+    runs = write(tmp_path / "runs.csv", HEADER, rows())
+    assert cli.main(["fit", str(runs), "--optimise", str(objective(tmp_path, text))]) == 2
     assert message in " ".join(capsys.readouterr().err.split())

@@ -76,7 +76,7 @@ def test_a_recipe_s_groups_and_ratio_are_limits():
     with pytest.raises(RecipeError) as caught:
         allowed.of_recipe(law.make_recipe(groups=[groups[0] | {"max_weight": 0.3}], trust_ratio=2.0), law.TOKENS)
     message = str(caught.value)
-    assert "mix.groups prose: books, web between 0 and 0.3 together" in message
+    assert "group prose: books, web between 0 and 0.3 together" in message
     assert "code: at most 0.4000 (mix.trust_ratio = 2)" in message
     assert "at least" not in message  # what is not in conflict is not named
 
