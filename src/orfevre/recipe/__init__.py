@@ -4,9 +4,10 @@ from .curate import Curate
 from .dedup import Boilerplate, Dedup
 from .farm import Farm, Plan, ScaleUp
 from .language import Classifier, Language
-from .load import from_json, from_table, load
-from .mix import Mix
+from .load import from_json, from_table, load, load_objective
+from .mix import Group, Mix
 from .model import Model, Optim, Phase, Train, Training
+from .objective import Objective
 from .outcome import Evaluate, Release
 from .quality import Personal, Quality, Repair
 from .reading import Reading
@@ -17,8 +18,8 @@ from .stages import Machine, Ray, Runner, Tokenize
 from .tasks import Contamination, Task
 
 __all__ = [
-    "Boilerplate", "Classifier", "Contamination", "Curate", "Dedup", "Evaluate", "Extraction", "Farm", "Language",
-    "Machine", "Mix", "Model", "OptOut", "Optim", "Personal", "Phase", "Plan", "Quality", "Ray", "Reading", "Recipe",
-    "Release", "Repair", "Runner", "ScaleUp", "Source", "Task", "Tokenize", "Train", "Training", "from_json",
-    "from_table", "load",
+    "Boilerplate", "Classifier", "Contamination", "Curate", "Dedup", "Evaluate", "Extraction", "Farm", "Group",
+    "Language", "Machine", "Mix", "Model", "Objective", "OptOut", "Optim", "Personal", "Phase", "Plan", "Quality",
+    "Ray", "Reading", "Recipe", "Release", "Repair", "Runner", "ScaleUp", "Source", "Task", "Tokenize", "Train",
+    "Training", "from_json", "from_table", "load", "load_objective",
 ]  # fmt: skip
