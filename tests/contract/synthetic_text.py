@@ -95,12 +95,14 @@ def _contamination() -> dict[str, Any]:
 
 def _dropped(run: Run, source: str, kept: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     twin = kept[0]
-    details = {"too_short": "120", "language": "de 0.93", "exact_duplicate": twin["id"], "near_duplicate": twin["id"],
-               "repeated_lines": "0.41", "broken_record": "line 3: not JSON"}  # fmt: skip
+    details = {
+        "too_short": "120", "language": "de 0.93", "exact_duplicate": twin["id"], "near_duplicate": twin["id"],
+        "repeated_lines": "0.41", "opt_out": "robots.txt: GPTBot", "broken_record": "line 3: not JSON",
+    }  # fmt: skip
     rows = []
     for number in range(count):
         text = f"dropped {source} {number} {_words(run.rng, 12)}"
-        reason = run.rng.choices(list(details), weights=[5, 2, 3, 8, 2, 1])[0]
+        reason = run.rng.choices(list(details), weights=[5, 2, 3, 8, 2, 2, 1])[0]
         if reason == "near_duplicate":
             text = f"{twin['text'].replace('gold', 'GOLD', 1)} copy {number} <script>alert('a drop is text')</script>"
         rows.append({

@@ -4,8 +4,8 @@ Small columns are read whole, a batch at a time; texts only of the rows that are
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ DROPS_PER_REASON = 2
 PAIRS = 3
 PAIR_CHARS = 3_000
 ROWS_AT_ONCE = 65_536
-UNSHOWN = frozenset({"forgotten", "personal_data"})
+UNSHOWN = frozenset({"forgotten", "opt_out", "personal_data"})
 """Reasons whose texts are not to be shown in a page that people send around."""
 
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -56,22 +56,27 @@ class Samples:
     drops: Sequence[Drop] = ()
     pairs: Sequence[Pair] = ()
     languages: dict[str, Language] = field(default_factory=dict)
+    reserved: Mapping[str, int] = field(default_factory=dict)
+    """Documents that each opt-out rule dropped."""
 
 
 def gather(curated: Path) -> Samples:
     """From the tables of a finished curate folder; the same rows from the same tables."""
     documents, dropped = (sorted((curated / kind).glob("*.parquet")) for kind in ("documents", "dropped"))
-    drops = [drop for path in dropped for drop in _chosen(path)]
-    return Samples(_few_of_each(drops), list(_pairs(documents, drops)), _languages(documents))
+    reserved: Counter[str] = Counter()
+    drops = [drop for path in dropped for drop in _chosen(path, reserved)]
+    return Samples(_few_of_each(drops), list(_pairs(documents, drops)), _languages(documents), dict(reserved))
 
 
-def _chosen(path: Path) -> list[Drop]:
-    """The first of each reason: ids are hashes, so the first are drawn at random."""
+def _chosen(path: Path, reserved: Counter[str]) -> list[Drop]:
+    """The first of each reason: ids are hashes, so the first are drawn at random. Opt-outs are counted by rule."""
     found: dict[str, list[str]] = defaultdict(list)
-    for batch in _batches(path, ("id", "reason")):
+    for batch in _batches(path, ("id", "reason", "detail")):
         for place, reason in enumerate(batch.column("reason").to_pylist()):
             if len(found[reason]) < max(DROPS_PER_REASON, PAIRS):
                 found[reason].append(batch.column("id")[place].as_py())
+            if reason == "opt_out":  # detail: the rule's name, a colon, what it found
+                reserved[batch.column("detail")[place].as_py().partition(":")[0]] += 1
     rows = _rows(path, [identity for own in found.values() for identity in own])
     return [_drop(row) for row in sorted(rows, key=lambda row: (row["reason"], row["id"]))]
 

@@ -53,6 +53,8 @@ def test_the_funnel_ends_with_what_was_kept(facts: Facts) -> None:
         ("gopher_word_count", "quality rules"), ("too_short", "quality rules"), ("near_duplicate", "duplicates"),
         ("exact_duplicate", "duplicates"), ("forgotten", "forgetting"), ("contaminated", "contamination"),
         ("language", "language"), ("low_quality", "classifier"),
+        ("opt_out", "opt-outs"), ("personal_data", "personal data"), ("duplicate_lines", "quality rules"),
+        ("boilerplate", "duplicates"),
     ],
 )  # fmt: skip
 def test_every_reason_has_its_step(reason: str, step: str) -> None:
@@ -113,6 +115,9 @@ def test_languages_and_licences_cover_every_kept_document(facts: Facts) -> None:
     shown = tables(texts.texts(facts))
     assert sum(number(row[1]) for row in shown["Documents and bytes per language"].rows) == kept
     assert sum(number(row[2]) for row in shown["Documents per licence"].rows) == kept
+    reserved = shown["Documents that were dropped because their owners reserved them"].rows
+    opted_out = sum(own["dropped"].get("opt_out", 0) for own in facts.stats["sources"].values())
+    assert [(rule, number(count)) for rule, count in reserved] == [("robots.txt", opted_out)]
     edits = shown["What was mended or masked in texts that were kept"]
     assert {row[0]: number(row[-1]) for row in edits.rows} == {"email": 0 + 1 + 2 + 3, "mojibake": 8}
 

@@ -11,9 +11,12 @@ _OF = {
     "language": "language",
     "low_quality": "classifier",
     "contaminated": "contamination",
+    "opt_out": "opt-outs",
+    "personal_data": "personal data",
+    "exact_duplicate": "duplicates",
+    "near_duplicate": "duplicates",
+    "boilerplate": "duplicates",
 }
-_BEGINS = {"optout": "opt-outs", "opt_out": "opt-outs", "personal": "personal data"}
-_ENDS = {"duplicate": "duplicates"}
 
 STEPS = (
     BROKEN, "forgetting", "opt-outs", QUALITY, "language", "classifier", "personal data", "contamination", "duplicates",
@@ -22,10 +25,7 @@ STEPS = (
 
 def step_of(reason: str) -> str:
     """The step that drops for this reason; every reason that no other step has is a quality rule's name."""
-    if reason in _OF:
-        return _OF[reason]
-    begun = next((step for start, step in _BEGINS.items() if reason.startswith(start)), "")
-    return begun or next((step for end, step in _ENDS.items() if reason.endswith(end)), QUALITY)
+    return _OF.get(reason, QUALITY)
 
 
 def steps_of(table: Mapping[str, Any]) -> Counter[str]:

@@ -27,6 +27,11 @@ def texts(facts: Facts) -> Section:
         _languages(facts.samples.languages),
         _licences(tables),
     ]
+    if facts.samples.reserved:
+        rows = [(rule, words.count(number)) for rule, number in sorted(facts.samples.reserved.items())]
+        blocks.append(
+            Table("Documents that were dropped because their owners reserved them", ("rule", "documents"), rows)
+        )
     edits = _edits(tables)
     if edits is not None:
         blocks.append(edits)
