@@ -32,7 +32,7 @@ _NAMES = {2: "warcinfo", 4: "response", 8: "resource", 16: "request", 32: "metad
 _WANTED = 4 | 8 | 128  # response, resource, conversion
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Captured:
     """A record that may hold a document."""
 
@@ -108,22 +108,24 @@ def _after(file: BinaryIO, last: int) -> Iterator[Broken]:
 
 
 def _captured(record: Any, max_bytes: int, skipped: Counter[str]) -> Found | None:
-    kind, length, get = int(record.record_type), record.content_length, record.headers.get
-    if get("Content-Length") is None:
+    kind, length = int(record.record_type), record.content_length
+    said = {name.lower(): value for name, value in record.headers.to_tuples()}
+    if "content-length" not in said:
         return Broken(0, "broken_record", f"record at byte {record.stream_pos}: no Content-Length")
     if not kind & _WANTED:
         skipped[_NAMES.get(kind, "record of unknown type")] += 1
         return None
-    block = record.reader.read(max_bytes + 1)
-    if len(block) < min(length, max_bytes + 1):
+    wanted = min(length, max_bytes + 1)  # read() takes memory for all that it is asked for
+    block = record.reader.read(wanted)
+    if len(block) < wanted:
         cause = f"record at byte {record.stream_pos}: cut off, {len(block)} bytes of {length}"
         return Broken(0, "broken_record", cause, len(block))
     return Captured(
         kind=_NAMES[kind],
-        url=(get("WARC-Target-URI") or "").strip("<> "),
-        date=get("WARC-Date") or "",
-        media_type=(get("Content-Type") or "").lower(),
-        languages=get("WARC-Identified-Content-Language") or "",
+        url=said.get("warc-target-uri", "").strip("<> "),
+        date=said.get("warc-date", ""),
+        media_type=said.get("content-type", "").lower(),
+        languages=said.get("warc-identified-content-language", ""),
         block=block,
         offset=record.stream_pos,
     )

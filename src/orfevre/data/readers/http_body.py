@@ -11,7 +11,9 @@ def decoded(body: bytes, headers: Iterable[tuple[str, str]], limit: int) -> byte
     A body that does not look like the coding its header names stays as it is: many crawlers store bodies already
     decoded and leave the header. Raises ValueError or OSError for a coded body that is damaged.
     """
-    told = list(headers)
+    told = [(name, value) for name, value in headers if name in ("transfer-encoding", "content-encoding")]
+    if not told:
+        return body[: limit + 1]
     if "chunked" in _codings(told, "transfer-encoding"):
         body = _joined(body, limit)
     for coding in reversed(_codings(told, "content-encoding")):

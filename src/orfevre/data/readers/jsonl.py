@@ -1,10 +1,10 @@
 """JSON lines, plain or compressed: one record a line, and every broken line accounted for."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from hashlib import sha256
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn, TypeAlias
 
 from orfevre.data.readers import compressed
 from orfevre.data.readers.record import Broken, Facts, Item, Record
@@ -13,6 +13,8 @@ from orfevre.recipe import Reading, Source
 
 def read_jsonl(file: BinaryIO, path: str, source: Source, reading: Reading) -> Iterator[Item]:
     """Records with the line number; a line that is blank, not JSON, or lacks the text is a `broken_record`."""
+    import orjson
+
     number = offset = 0
     fields = told_by(source)
     is_packed = path.endswith((".gz", ".zst"))  # then the place of a line in the file as stored means nothing
@@ -24,7 +26,7 @@ def read_jsonl(file: BinaryIO, path: str, source: Source, reading: Reading) -> I
                 yield Broken(number, "too_long", cause, line)
                 offset += line + 1
             else:
-                yield _record(number, line, (source.text_field, fields), -1 if is_packed else offset)
+                yield _record(number, line, (orjson.loads, source.text_field, fields), -1 if is_packed else offset)
                 offset += len(line) + 1
     except compressed.DamagedStreamError as error:
         yield Broken(0, "unreadable", f"after line {number}: {error}")
@@ -35,10 +37,14 @@ def told_by(source: Source) -> dict[str, str]:
     return {fact: name for fact, name in source.fields if name}
 
 
-def _record(number: int, line: bytes, names: tuple[str, Mapping[str, str]], offset: int) -> Item:
-    text_field, fields = names
+_Names: TypeAlias = tuple[Callable[[bytes], Any], str, Mapping[str, str]]
+"""The parser, the field of the text, and those that tell facts."""
+
+
+def _record(number: int, line: bytes, names: _Names, offset: int) -> Item:
+    loads, text_field, fields = names
     try:
-        table = _table(line)
+        table = _table(line, loads)
         text = _text(table, text_field)
     except UnicodeDecodeError as error:
         return _broken(number, f"not UTF-8: {error.reason} at byte {error.start}", len(line))
@@ -64,15 +70,13 @@ def facts_of(table: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, A
     return told
 
 
-def _table(line: bytes) -> Mapping[str, Any]:
+def _table(line: bytes, loads: Callable[[bytes], Any]) -> Mapping[str, Any]:
     """The object of one line. Raises ValueError with the cause."""
-    import orjson
-
-    if not line.strip():
-        raise ValueError("blank line")
     try:
-        table = orjson.loads(line)
+        table = loads(line)
     except ValueError:  # orjson is stricter than json is told to be here, and knows less of the cause
+        if not line.strip():
+            raise ValueError("blank line") from None
         table = json.loads(line.decode("utf-8-sig"), strict=False, parse_constant=_refuse)
     if not isinstance(table, dict):
         raise ValueError(f"not an object but {_kind(table)}")
@@ -80,10 +84,10 @@ def _table(line: bytes) -> Mapping[str, Any]:
 
 
 def _text(table: Mapping[str, Any], field: str) -> str:
-    if field not in table:
-        raise ValueError(f"no field {field!r}")
-    text = table[field]
+    text = table.get(field)
     if not isinstance(text, str):
+        if field not in table:
+            raise ValueError(f"no field {field!r}")
         raise ValueError(f"field {field!r} is {_kind(text)}, not a string")
     return text
 

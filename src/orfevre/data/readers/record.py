@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Facts:
-    """What the source itself says of a record. Empty where it says nothing; never guessed."""
+    """What the source itself says of a record. Empty where it says nothing; never guessed.
+
+    Not to be changed in place, for records share them: use dataclasses.replace. (Not frozen, for then a Facts takes 2.1
+    microseconds instead of 0.3, a quarter of the time of reading a JSON line.)
+    """
 
     url: str = ""
     """Where it was fetched from."""
@@ -41,9 +45,9 @@ class Facts:
 NOTHING_SAID = Facts()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
-    """A text as it stood in the file, not yet normalised."""
+    """A text as it stood in the file, not yet normalised. Not to be changed in place, as Facts."""
 
     number: int
     """Place in the file from 1 (for JSON lines the line number); 0 when the file is one document."""

@@ -145,7 +145,7 @@ def _http(found: Captured, facts: Facts, limit: int) -> tuple[Told, bytes]:
     record.set_bytes_content(found.block)
     record.parse_http(auto_decode="none")
     headers = tuple((name.lower(), value) for name, value in record.http_headers)
-    facts = replace(facts, media_type=(record.http_content_type or "").lower())
+    facts.media_type = (record.http_content_type or "").lower()  # nobody has seen these facts yet
     told = Told(record.http_charset, headers, facts)
-    data = record.reader.read()
+    data = record.reader.read(len(found.block))
     return told, data if len(found.block) > limit else http_body.decoded(data, headers, limit)
