@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from orfevre.data.readers.extract import main_text
-from orfevre.data.readers.limits import TooSlowError
+from orfevre.data.readers.limits import TooSlowError, time_limit
 from orfevre.data.readers.record import NOTHING_SAID, Broken, Facts, Item, Record
 from orfevre.data.readers.web_encoding import decode
 from orfevre.data.readers.web_facts import facts_of
@@ -40,7 +40,8 @@ def page(number: int, data: bytes, told: Told, curate: Curate) -> Item:
 
     try:
         source = decode(data, told.charset)
-        facts = facts_of(source, told.headers, told.facts)
+        with time_limit(curate.reading.max_seconds):
+            facts = facts_of(source, told.headers, told.facts)
         text = main_text(HTMLTree.parse(source), source, curate) if source.strip() else ""
         return Record(number, text, facts)
     except TooSlowError:

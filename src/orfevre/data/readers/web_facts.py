@@ -21,15 +21,17 @@ from orfevre.data.readers.record import Facts
 Headers = Sequence[tuple[str, str]]
 
 _TAG = re.compile(
-    r"<(?:(?P<comment>!--)|(?P<raw>script|style|textarea|template|noscript)\b(?P<head>[^>]{0,4000})>"
-    r"|(?P<title>title)\b[^>]{0,400}>(?P<words>[^<]*)"
-    r"|(?P<name>meta|link|html|time)\b(?P<rest>[^>]{0,8000})>)",
+    r"<(?:(?P<comment>!--)|(?P<raw>script|style|textarea|template|noscript)\b(?P<head>[^<>]{0,4000})>"
+    r"|(?P<title>title)\b[^<>]{0,400}>(?P<words>[^<]*)"
+    r"|(?P<name>meta|link|html|time)\b(?P<rest>[^<>]{0,8000})>)",
     re.IGNORECASE,
 )
+"""Stops at the next `<`, so that tags that never end cost no more than others."""
+
 _END = {
     name: re.compile(f"</{name}", re.IGNORECASE) for name in ("script", "style", "textarea", "template", "noscript")
 }
-_ANCHOR = re.compile(r"<a\b(?P<rest>[^>]{0,4000})>", re.IGNORECASE)
+_ANCHOR = re.compile(r"<a\b(?P<rest>[^<>]{0,4000})>", re.IGNORECASE)
 _LICENCE = re.compile(r"licen[cs]e")
 _ATTRIBUTE = re.compile(r"""([a-z][a-z0-9:_-]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+)))?""", re.IGNORECASE)
 _DATE = re.compile(
