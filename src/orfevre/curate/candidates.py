@@ -128,7 +128,7 @@ def find_pairs(task: Task) -> None:
 
 def _may_be_shared(keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """False for a key that surely occurs once, as most do: counting by a few bits is cheaper than sorting."""
-    width = max(1, (4 * len(keys)).bit_length())
+    width = max(1, (2 * len(keys)).bit_length())
     place = (keys & np.uint64(2**width - 1)).astype(np.int64)
     return np.asarray(np.bincount(place, minlength=1)[place] > 1)
 

@@ -4,7 +4,7 @@
     part-000000.keys.npy       uint64 `[num_documents, num_bands]`: band keys of their MinHash signatures
     part-000000.shingles.npy   int32 `[num_documents]`: shingles with repeats; a text without words has none
 
-56 bytes and num_bands x 8 bytes a document, on disk. Signatures are not kept: what shares a band is compared by its
+40 bytes and num_bands x 8 bytes a document, on disk. Signatures are not kept: what shares a band is compared by its
 shingles (verify.py).
 """
 
