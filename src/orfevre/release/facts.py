@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,10 @@ class SourceFacts:
     language: str
     read: int
     kept: int
+    licences: tuple[str, ...]
+    """Licences of its kept documents: what they declare themselves, or else the source's."""
     dropped: Mapping[str, int]
-    """Documents by reason."""
+    """Documents by reason, what was broken included."""
     documents: int
     """Documents in the training split."""
     tokens: int
@@ -47,6 +50,8 @@ class Facts:
     parameters: count.Parameters
     index: Index
     sources: tuple[SourceFacts, ...]
+    contamination: Mapping[str, Any] | None
+    """contamination.json; None where the recipe names no evaluation sets."""
     mixture: Mapping[str, Any]
     bill: Mapping[str, Any]
     summary: Mapping[str, Any]
@@ -73,7 +78,8 @@ class Facts:
         """Names of the sources under each licence."""
         found: dict[str, list[str]] = {}
         for source in self.sources:
-            found.setdefault(source.licence, []).append(source.name)
+            for licence in source.licences:
+                found.setdefault(licence, []).append(source.name)
         return dict(sorted(found.items()))
 
 
@@ -91,6 +97,7 @@ def gather(recipe: Recipe, inputs: Mapping[str, Path]) -> Facts:
         parameters=count.parameters(model, model.vocab_size),
         index=index,
         sources=_sources(recipe, stats, index, mixture, summary),
+        contamination=_read(found) if (found := inputs["curate"] / "contamination.json").exists() else None,
         mixture=mixture,
         bill=_read(inputs["plan"] / "bill.json"),
         summary=summary,
@@ -127,7 +134,8 @@ def _sources(
                 language=source.language,
                 read=curated["read"],
                 kept=curated["kept"],
-                dropped=curated["dropped"],
+                licences=tuple(sorted({" ".join(name.split()) for name in curated["licences"]} or {source.licence})),
+                dropped=Counter(curated["dropped"]) + Counter(curated["broken"]),
                 documents=held.documents,
                 tokens=held.tokens,
                 trained_tokens=summary["tokens_by_source"].get(source.name, 0),

@@ -75,8 +75,9 @@ def _stats() -> dict[str, Any]:
     split = {"documents": 10, "bytes": 1000}
     one = {"files": 1, "raw_bytes": 1000, "read": 15, "kept": 12, "kept_bytes": 900, "train": split,
            "validation": split, "dropped": {"too_short": 2, "near_duplicate": 1}, "languages": {"en": 12},
-           "licence": "x", "language": "en"}  # fmt: skip
-    return {"sources": {"books": one, "code": {**one, "read": 12, "dropped": {}}}}
+           "broken": {}, "licences": {"CC0-1.0": 12}, "licence": "x", "language": "en"}  # fmt: skip
+    code = {**one, "read": 12, "dropped": {}, "licences": {"MIT | own": 12}}
+    return {"sources": {"books": one, "code": code}}
 
 
 def _tokenize(folder: Path) -> int:

@@ -1,5 +1,6 @@
 """The card: its front matter parses, its tables hold, foreign text stays in its place, silence is called silence."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -90,6 +91,26 @@ def test_the_price_of_the_wrong_mix_is_the_bills(
     change(inputs["mix"] / "mixture.json", lambda table: table["price"].update(known))
     plan_stage.run(recipe, inputs, inputs["plan"])
     assert "would take 1.5 times the compute (1.2 to unknown)" in card.render(facts.gather(recipe, inputs))
+
+
+def test_evaluation_sets_are_in_the_card(recipe: Recipe, inputs: dict[str, Path]):
+    assert "the recipe names none" in card.render(facts.gather(recipe, inputs))
+    quiz = {"items": 120, "not_checked": 3, "dirty": 7, "documents_dropped": 5, "partly_in_documents": 9}
+    table = {"ngram": 13, "min_overlap": 0.3, "tasks": {"quiz": quiz}}
+    (inputs["curate"] / "contamination.json").write_text(json.dumps(table), encoding="utf-8")
+    known = facts.gather(recipe, inputs)
+    assert "| quiz | 120 | 3 | 7 | 5 | 9 |" in card.render(known)
+    test_every_table_row_has_as_many_cells_as_its_head(known)
+
+
+def test_what_was_broken_is_counted_with_what_was_dropped(recipe: Recipe, inputs: dict[str, Path]):
+    path = inputs["curate"] / "stats.json"
+    stats = json.loads(path.read_text())
+    stats["sources"]["books"]["broken"] = {"unreadable": 3, "too_long": 1}
+    stats["sources"]["books"]["dropped"] = {"too_long": 2}
+    path.write_text(json.dumps(stats))
+    books = facts.gather(recipe, inputs).sources[0]
+    assert books.dropped == {"unreadable": 3, "too_long": 3}
 
 
 def test_licence_note_names_every_licence(known: facts.Facts):
