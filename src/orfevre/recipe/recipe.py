@@ -115,6 +115,14 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _priority_names_sources(self) -> Self:
+        for name in self.curate.dedup.priority:
+            if name not in self.source_names:
+                known = ", ".join(sorted(self.source_names))
+                raise ValueError(f"curate.dedup.priority: {name!r} is not a source; the sources are {known}")
+        return self
+
+    @model_validator(mode="after")
     def _sequences_fit(self) -> Self:
         for path, training, model in (
             ("train", self.train, self.model),
