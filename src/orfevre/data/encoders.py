@@ -81,7 +81,7 @@ class Gigatoken:
         except ImportError as error:
             raise CannotServe(f"gigatoken cannot be imported ({error}); `pip install gigatoken`") from None
         self._load = load_hf_json
-        self._json = json.dumps(without_special(json.loads(tokenizer.to_json())))
+        self._json = json.dumps(without_special(tokenizer.table))
         self._encoded_bytes = 0
         with faults():
             self._inner = self._load(self._json)
@@ -107,7 +107,7 @@ def byte_sizes(tokenizer: Tokenizer) -> npt.NDArray[np.uint16] | None:
 
     It is one for byte-level BPE without a normalizer, which writes each byte as one letter.
     """
-    table = json.loads(tokenizer.to_json())
+    table = tokenizer.table
     if (table.get("decoder") or {}).get("type") != "ByteLevel" or table.get("normalizer"):
         return None
     sizes = np.zeros(tokenizer.vocab_size, np.uint16)

@@ -39,8 +39,10 @@ PROBE = "Aé  ß\n\t<s></s><pad> 12345 don't 文字 \u0301\U0001f600 \x00\x7f  x
 class Tokenizer:
     """Text to ids and back, without loss."""
 
-    def __init__(self, inner: HuggingFaceTokenizer) -> None:
+    def __init__(self, inner: HuggingFaceTokenizer, table: dict[str, Any] | None = None) -> None:
         self._inner = inner
+        self.table = table or json.loads(inner.to_str())
+        """tokenizer.json, parsed; not to be changed."""
         self._inner.encode_special_tokens = True  # "</s>" in a text is plain text
         self._inner.no_truncation()
         self._inner.no_padding()
@@ -65,11 +67,6 @@ class Tokenizer:
     def save(self, path: Path) -> None:
         """Write tokenizer.json aside, then rename."""
         artifact.write_text(path, self._inner.to_str(pretty=True))
-
-    def to_json(self) -> str:
-        """The text of tokenizer.json, on one line."""
-        text: str = self._inner.to_str()
-        return text
 
 
 def train(batches: Iterable[Sequence[str]], vocab_size: int) -> Tokenizer:
@@ -114,8 +111,9 @@ def load(path: Path) -> Tokenizer:
 
 def checked(path: Path, inner: HuggingFaceTokenizer) -> Tokenizer:
     """A tokenizer of the library's that came from `path`. Raises InputError, with the remedy, if it cannot serve."""
-    _require_special_tokens(path, inner, json.loads(inner.to_str()))
-    tokenizer = Tokenizer(inner)
+    table = json.loads(inner.to_str())
+    _require_special_tokens(path, inner, table)
+    tokenizer = Tokenizer(inner, table)
     _require_lossless(path, tokenizer)
     return tokenizer
 

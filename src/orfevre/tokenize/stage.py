@@ -46,7 +46,7 @@ def _tokenizer(recipe: Recipe, curated: Path, sources: Sequence[encode.Source], 
         console.say(f"training the tokenizer on {console.quantity(sum(budget.values()), 'B')}")
         made = tokenizer.train(sample.batches(curated, budget), recipe.tokenize.vocab_size)
     made.save(path)
-    return tokenizer.load(path)
+    return made
 
 
 def _shards(
