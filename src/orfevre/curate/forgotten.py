@@ -29,6 +29,6 @@ def step(unit: Unit) -> Step | None:
             addresses = (draft.facts.url, draft.facts.canonical_url, draft.location)
             if found := matcher.match(identity(unit.source.name, draft.location), addresses):
                 draft.drop = Drop("forgotten", str(found))
-                draft.text = ""
+                draft.respell("")
 
     return judge

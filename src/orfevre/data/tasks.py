@@ -64,7 +64,7 @@ def _entries(task: Task, file: SourceFile) -> Iterator[Any]:
             yield from readers[task.format](file)
         else:
             yield from _rows(file, task)
-    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
+    except (OSError, EOFError, ValueError, RecursionError, csv.Error, zlib.error) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -105,11 +105,15 @@ def _squad(file: SourceFile) -> Iterator[dict[str, Any]]:
 
 
 def _parquet(file: SourceFile) -> Iterator[Any]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with sources.open_file(file.path) as opened, pq.ParquetFile(opened) as table:
-        for batch in table.iter_batches(batch_size=1024):
-            yield from batch.to_pylist()
+    try:
+        with sources.open_file(file.path) as opened, pq.ParquetFile(opened) as table:
+            for batch in table.iter_batches(batch_size=1024):
+                yield from batch.to_pylist()
+    except pa.ArrowException as error:  # some are neither ValueError nor OSError
+        raise ValueError(str(error)) from None
 
 
 def _rows(file: SourceFile, task: Task) -> Iterator[dict[str, str]]:

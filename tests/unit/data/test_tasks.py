@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from orfevre.data import tasks
 from orfevre.errors import InputError, RecipeError
@@ -18,6 +21,9 @@ ROWS = [
     {"question": "Why?", "choices": ["one", "two"], "meta": {"note": "n1"}, "gold": 1, "open": True},
     {"question": "How, then?", "choices": ["a", "b"], "meta": {"note": "n2"}, "gold": 0, "open": None},
 ]
+
+
+SUFFIXES = st.sampled_from(["", ".gz", ".zst"])
 
 
 def with_task(table: dict[str, Any], path: Path, **changes: Any) -> Recipe:
@@ -111,6 +117,34 @@ def test_two_tasks_of_one_name_are_refused(table: dict[str, Any], tmp_path: Path
     task = {"name": "quiz", "paths": ["a"], "format": "jsonl", "fields": ["question"]}
     with pytest.raises(RecipeError, match="two tasks are named 'quiz'"):
         from_table(table | {"tasks": [task, task]}, "tiny.toml")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "parquet", "csv", "tsv", "squad"])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=200) | st.text('[]{}",:01\nq', max_size=200).map(str.encode), suffix=SUFFIXES)
+def test_any_bytes_are_items_or_an_error_for_people(
+    form: str, content: bytes, suffix: str, table: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / f"q.{form}{suffix}"
+    path.write_bytes(content)
+    try:
+        assert all(text.strip() for text in items(with_task(table, path, format=form, fields=["q"])))
+    except InputError as error:
+        assert "tasks.quiz" in str(error)
+
+
+def test_damaged_parquet_and_deep_nesting_are_errors_for_people(table: dict[str, Any], tmp_path: Path) -> None:
+    pq.write_table(pa.table({"q": ["text"] * 50}), whole := tmp_path / "whole.parquet")
+    data = bytearray(whole.read_bytes())
+    for place in range(4, len(data) - 8, 7):
+        damaged = bytearray(data)
+        damaged[place] ^= 0xFF
+        (tmp_path / "q.parquet").write_bytes(damaged)
+        with suppress(InputError):
+            items(with_task(table, tmp_path / "q.parquet", format="parquet", fields=["q"]))
+    (tmp_path / "q.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(InputError, match=r"q\.json"):
+        items(with_task(table, tmp_path / "q.json", format="json"))
 
 
 REAL = {
