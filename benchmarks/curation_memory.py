@@ -4,7 +4,8 @@
 
 Text is generated from a seed (curation_input.py), near-duplicates included, and curated with two workers. Memory is the
 sum of the peak resident sizes (VmHWM) of every process that was alive at the same time, at its highest: more than was
-ever resident at once. Needs Linux, and about three times the input on disk; all of it is deleted at the end.
+ever resident at once. The text is declared as no human language, for none could be told. Needs Linux, and about three
+times the input on disk; all of it is deleted at the end.
 """
 
 import argparse
@@ -101,7 +102,7 @@ def curate(folder: Path) -> None:
         "sources": [
             {
                 "name": "generated", "paths": [f"{folder}/in/**/*.jsonl"], "format": "jsonl", "licence": "CC0-1.0",
-                "language": "und",
+                "language": "generated",
             }
         ],
         "mix": {"target": {"generated": 1.0}},
