@@ -109,6 +109,13 @@ def test_long_equal_stretches_are_left_out() -> None:
     assert "…" in text and len(text) < len(middle) and text.startswith("A w0") and text.endswith("w89 B")
 
 
+def test_the_cut_of_a_long_text_is_no_difference() -> None:
+    long = " ".join(f"w{number}" for number in range(1000))
+    left, right = duplicates.marked(f"extra words here {long}", long)
+    assert [piece.text for piece in left if piece.changed] == ["extra words here "]
+    assert not any(piece.changed for piece in right)
+
+
 def test_languages_and_licences_cover_every_kept_document(facts: Facts) -> None:
     assert facts.stats is not None
     kept = sum(own["kept"] for own in facts.stats["sources"].values())

@@ -39,9 +39,12 @@ def _sides(pair: Pair) -> Sides:
 
 def marked(left: str, right: str) -> tuple[list[Piece], list[Piece]]:
     """Both texts from their beginning, MAX_TOKENS of each, what differs marked and long equal stretches left out."""
-    one, two = (_TOKEN.findall(text)[:MAX_TOKENS] for text in (left, right))
+    whole = [_TOKEN.findall(text) for text in (left, right)]
+    one, two = (tokens[:MAX_TOKENS] for tokens in whole)
     sides: tuple[list[Piece], list[Piece]] = ([], [])
     changes = difflib.SequenceMatcher(None, one, two, autojunk=False).get_opcodes()
+    if max(map(len, whole)) > MAX_TOKENS and len(changes) > 1 and changes[-1][0] != "equal":
+        changes.pop()  # where the texts were cut, not where they differ
     for number, (kind, *spans) in enumerate(changes):
         for side, tokens, (start, end) in zip(sides, (one, two), (spans[:2], spans[2:]), strict=True):
             piece = tokens[start:end]

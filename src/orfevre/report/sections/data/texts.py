@@ -45,7 +45,7 @@ def _languages(languages: Mapping[str, Language]) -> Table:
         (
             code, words.count(own.documents), words.amount(own.bytes, "B"),
             words.share(own.bytes / in_all if in_all else None), words.count(own.sure),
-            words.digits(own.confidence / own.sure, 2) if own.sure else words.NONE,
+            f"{own.confidence / own.sure:.3f}" if own.sure else words.NONE,
         )
         for code, own in ordered[:MOST]
     ]  # fmt: skip
