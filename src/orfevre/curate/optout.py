@@ -1,4 +1,5 @@
-"""Documents whose owners have reserved them are dropped, and why is kept: the rule, and what it was read from."""
+"""Documents whose owners have reserved them are dropped. Kept is why: the rule, and what it was read from; not their
+text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ def step(unit: Unit) -> Step | None:
     def judge_all(drafts: Sequence[Draft]) -> None:
         for draft in drafts:
             draft.drop = judge(draft, rules)
+            if draft.drop is not None:  # a copy of what is reserved is a reproduction too
+                draft.respell("")
 
     return judge_all
 

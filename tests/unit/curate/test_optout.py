@@ -42,7 +42,9 @@ def why(unit: Unit, url: str = "", licence: str = "MIT", **facts: object) -> str
     assert step is not None
     step([draft])
     if draft.drop is not None:
-        assert draft.drop.reason == "opt_out"
+        assert draft.drop.reason == "opt_out" and draft.text == "" and draft.encoded == b""
+    else:
+        assert draft.text == "text"
     return draft.drop.detail if draft.drop else None
 
 

@@ -1,6 +1,7 @@
 """Main text of pages: what is in the page and no more, in the order of the page; the three methods; time limits."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,23 @@ def test_a_slow_second_answer_leaves_the_first(monkeypatch: pytest.MonkeyPatch) 
     rules = recipes.Curate(reading=recipes.Reading(max_seconds=0.05))
     item = page(0, f"<article><p>{SENTENCE}</p></article>".encode(), NOTHING_TOLD, rules)
     assert isinstance(item, Record) and item.text.startswith("Une phrase")
+
+
+def test_a_second_answer_that_fails_leaves_the_first_and_a_missing_library_ends_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(error: Exception) -> Callable[[str], str]:
+        def raising(source: str) -> str:
+            raise error
+
+        return raising
+
+    short = f"<article><p>{SENTENCE}</p></article>"
+    monkeypatch.setattr(extract, "second_text", fail(RecursionError("deep")))
+    assert text_of(short).startswith("Une phrase")
+    monkeypatch.setattr(extract, "second_text", fail(ImportError("no trafilatura")))
+    with pytest.raises(ImportError):
+        text_of(short)
 
 
 def test_a_page_too_slow_for_the_first_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from orfevre.data.readers.extract_blocks import Block, blocks, features, join
 from orfevre.data.readers.extract_rule import weights
-from orfevre.data.readers.limits import TooSlowError, time_limit
+from orfevre.data.readers.limits import time_limit
 from orfevre.recipe import Curate
 
 _TAGS = ("form", "footer", "nav", "fieldset", "button", "aside", "dialog", "figcaption", "noscript")
@@ -43,7 +43,9 @@ def main_text(page: Any, source: str, curate: Curate) -> str:
     try:
         with time_limit(curate.reading.max_seconds):
             return second_text(source) or text
-    except TooSlowError:
+    except ImportError:
+        raise
+    except Exception:  # too slow, or stumbled over the page: the first answer is as good as it was
         return text
 
 
@@ -78,6 +80,9 @@ def kept(found: list[Block]) -> list[Block]:
 
 def second_text(source: str) -> str:
     """Trafilatura's answer; empty when it has none."""
+    import logging
+
     from trafilatura import extract
 
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # it reports every page that it finds empty
     return extract(source, include_comments=False, fast=True) or ""

@@ -47,5 +47,7 @@ def page(number: int, data: bytes, told: Told, curate: Curate) -> Item:
     except TooSlowError:
         cause = f"page not read after {curate.reading.max_seconds} seconds (curate.reading.max_seconds)"
         return Broken(number, "timeout", cause, len(data))
+    except ImportError:  # a library that is missing is no fault of the page
+        raise
     except Exception as error:  # whatever the parser makes of bytes from the web must not end the run
         return Broken(number, "broken_record", f"not readable as HTML: {type(error).__name__}: {error}", len(data))
