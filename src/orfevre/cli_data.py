@@ -1,6 +1,7 @@
-"""The verbs on text that was curated: trace and forget. The same rules as in cli.py."""
+"""The verbs on data that a run has made: trace, forget and export. The same rules as in cli.py."""
 
 import argparse
+from pathlib import Path
 from typing import TypeAlias
 
 Verbs: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -18,11 +19,16 @@ examples:
   orfevre forget recipes/mine.toml --domain example.org
   orfevre forget recipes/mine.toml                 what all rules so far reach
 """
+EXPORT_EXAMPLES = """\
+examples:
+  orfevre export work/quickstart out/shards --to megatron
+"""
 
 
 def add(verbs: Verbs) -> None:
     _add_trace(verbs)
     _add_forget(verbs)
+    _add_export(verbs)
 
 
 def _trace(options: argparse.Namespace) -> int:
@@ -44,6 +50,18 @@ def _forget(options: argparse.Namespace) -> int:
         forgotten.rule(kind, value, date, options.reason) for kind in kinds for value in getattr(options, kind)
     ]  # fmt: skip
     forget.forget(runs.find(options.run), rules, options.json)
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from orfevre import artifact, console
+    from orfevre.data import megatron
+    from orfevre.provenance import runs
+
+    tokenized = runs.find(options.run).folder / "tokenize"
+    artifact.require(tokenized)
+    for name, tokens in megatron.export(tokenized, Path(options.target)).items():
+        console.result(f"{options.target}/{name}: {tokens} tokens")
     return 0
 
 
@@ -84,3 +102,18 @@ def _add_forget(verbs: Verbs) -> None:
     forget.add_argument("--reason", default="", metavar="TEXT", help="kept with the rules")
     forget.add_argument("--json", action="store_true", help="everything as one JSON object")
     forget.set_defaults(function=_forget)
+
+
+def _add_export(verbs: Verbs) -> None:
+    export = verbs.add_parser(
+        "export",
+        epilog=EXPORT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        help="token shards for another trainer: Megatron-LM's .bin and .idx",
+        description="Write a run's token shards, train and validation of each source, in the layout that Megatron-LM "
+        "and its kin read, with the tokenizer.json beside them: whole, or not at all.",
+    )
+    export.add_argument("run", metavar="RUN", help=RUN_HELP)
+    export.add_argument("target", metavar="DST", help="the folder to write; must not exist")
+    export.add_argument("--to", required=True, choices=("megatron",), help="layout to write")
+    export.set_defaults(function=_export)

@@ -4,11 +4,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from orfevre import recipe
-from orfevre.data import documents, shards, tokenizer
+from orfevre.data import documents, encoders, fertility, shards, tokenizer
 from orfevre.errors import InputError
 from orfevre.tokenize import encode, stage
 
@@ -229,3 +230,62 @@ def test_damaged_documents_are_refused_by_name(tiny: recipe.Recipe, curated: Pat
     shutil.rmtree(curated)
     with pytest.raises(InputError, match=r"documents/prose\.parquet: cannot be read"):
         make(tiny, curated, tmp_path / "other")
+
+
+def test_the_engines_write_the_same_shards_and_the_ledger_says_which(
+    tiny: recipe.Recipe, curated: Path, tmp_path: Path
+) -> None:
+    made = {}
+    for engine in ("gigatoken", "tokenizers"):
+        (tmp_path / engine).mkdir()
+        changed = tiny.model_copy(update={"tokenize": recipe.Tokenize(vocab_size=400, engine=engine)})
+        tally = stage.run(changed, {"curate": curated}, tmp_path / engine)
+        assert engine in tally.notes["engine"]
+        made[engine] = contents(tmp_path / engine)
+    assert made["gigatoken"] == made["tokenizers"]
+
+
+def test_fertility_counts_the_text_of_each_language(tiny: recipe.Recipe, curated: Path, tmp_path: Path) -> None:
+    rows = make_documents("prose", 200)
+    for number, row in enumerate(rows):
+        row["language"] = ("en", "fr", "")[number % 3]
+    write(curated, "prose", rows)
+    out = make(tiny, curated, tmp_path / "out")
+    found = fertility.read(out).sources["prose"]
+    made = tokenizer.load(out / "tokenizer.json")
+    assert list(found) == ["en", "fr", "und"]
+    for name, amount in found.items():
+        texts = [row["text"] for row in rows if (row["language"] or "und") == name]
+        assert amount.model_dump() == {
+            "documents": len(texts),
+            "bytes": sum(len(text.encode()) for text in texts),
+            "characters": sum(map(len, texts)),
+            "words": sum(len(text.split()) for text in texts),
+            "tokens": sum(len(made.encode(text)) for text in texts),
+        }
+
+
+def test_tokens_that_lose_text_are_refused(
+    tiny: recipe.Recipe, curated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = encoders.Gigatoken.encode
+
+    def losing(self: encoders.Gigatoken, texts: Any) -> encoders.Encoded:
+        found = real(self, texts)
+        return encoders.Encoded(found.ids[:-1], np.minimum(found.offsets, len(found.ids) - 1))
+
+    whole = make(tiny, curated, tmp_path / "whole")
+    part = encode.cut(encode.measure(curated, "code"), whole / "tokenizer.json", "gigatoken", tmp_path / "parts")[0]
+    monkeypatch.setattr(encoders.Gigatoken, "encode", losing)
+    encode._loaded.cache_clear()
+    with pytest.raises(InputError, match="and its tokens spell"):
+        encode.encode(part)
+
+
+def test_parts_end_with_row_groups_and_cut_only_large_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encode, "PART_BYTES", 100)
+    sizes = [40] * 5 + [30] * 20 + [10] * 3
+    source = encode.Source("a", tmp_path, np.array(sizes), np.ones(len(sizes), np.bool_), np.cumsum([2, 3, 20, 1, 2]))
+    bounds = [part.first for part in encode.cut(source, tmp_path, "gigatoken", tmp_path)]
+    assert bounds[:2] == [0, 5]  # two groups fill a part; the third, of 600 bytes, is cut inside
+    assert 25 in bounds and len(bounds) == 2 + 5 + 1
