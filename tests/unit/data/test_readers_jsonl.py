@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,40 @@ def test_broken_lines_are_counted_with_line_and_cause(line: bytes, cause: str) -
     assert isinstance(first, Record) and isinstance(last, Record) and (first.number, last.number) == (1, 3)
     assert isinstance(broken, Broken) and broken.reason == "broken_record"
     assert broken.detail.startswith("line 2: ") and cause in broken.detail
+    assert broken.detail.endswith(f"begins at byte {len(GOOD[0]) + 1}")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"text": "a", "n": ' + b"9" * 300 + b"}",
+        b'{"text": "a", "n": ' + b"9" * 400 + b"}",
+        b'{"text": "a", "n": 1e999}',
+        b'{"text": "b", "text": "a"}',
+        b'{"text": "a", "x": "\\ud800"}',
+        b'{"text": "a", "x": "\x00\x01"}',
+        b'\t{"text": "a"} \r',
+        b'{"text": "a", "x": ' + b"[" * 500 + b"]" * 500 + b"}",
+    ],
+)
+def test_what_json_reads_is_read(line: bytes) -> None:
+    """orjson refuses some of these, and reads none that json would not."""
+    assert json.loads(line, strict=False)["text"] == "a"
+    assert texts(read(line)) == [(1, "a")]
+
+
+def test_a_line_beyond_the_limit_is_told_and_not_held() -> None:
+    data = GOOD[0] + b"\n" + b'{"text": "' + b"x" * 9000 + b'"}\n' + GOOD[1]
+    first, broken, last = read_jsonl(io.BytesIO(data), "x.jsonl", SOURCE, Reading(max_record_bytes=8000))
+    assert isinstance(first, Record) and isinstance(last, Record) and last.number == 3
+    assert isinstance(broken, Broken) and (broken.reason, broken.num_bytes) == ("too_long", 9012)
+
+
+def test_offsets_lead_to_the_line() -> None:
+    items = read(BODY)
+    for item, line in zip(items, GOOD, strict=True):
+        assert isinstance(item, Record)
+        assert BODY[item.facts.offset :].startswith(line) and item.facts.raw_sha256 == sha256(line).hexdigest()
 
 
 def test_marks_line_ends_and_raw_control_characters_are_no_fault() -> None:

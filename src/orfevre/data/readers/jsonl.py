@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from hashlib import sha256
 from typing import Any, BinaryIO, NoReturn, TypeAlias
@@ -22,14 +23,21 @@ def read_jsonl(file: BinaryIO, path: str, source: Source, reading: Reading) -> I
         found = compressed.lines(file, path, reading.max_record_bytes, reading.max_ratio)
         for number, line in enumerate(found, start=1):
             if isinstance(line, int):
-                cause = f"line {number}: {line} bytes, more than {reading.max_record_bytes}"
-                yield Broken(number, "too_long", cause, line)
-                offset += line + 1
+                item: Item = Broken(number, "too_long", f"{line} bytes, more than {reading.max_record_bytes}", line)
+                size = line
             else:
-                yield _record(number, line, (orjson.loads, source.text_field, fields), -1 if is_packed else offset)
-                offset += len(line) + 1
+                item = _record(number, line, (orjson.loads, source.text_field, fields), -1 if is_packed else offset)
+                size = len(line)
+            if isinstance(item, Broken):
+                item = replace(item, detail=f"line {number}: {item.detail}; {_where(offset, is_packed)}")
+            yield item
+            offset += size + 1
     except compressed.DamagedStreamError as error:
-        yield Broken(0, "unreadable", f"after line {number}: {error}")
+        yield Broken(0, "unreadable", f"after line {number}: {error}; {_where(offset, is_packed)}")
+
+
+def _where(offset: int, is_packed: bool) -> str:
+    return f"it begins at byte {offset}{' of what was unpacked' if is_packed else ''}"
 
 
 def told_by(source: Source) -> dict[str, str]:
@@ -93,7 +101,7 @@ def _text(table: Mapping[str, Any], field: str) -> str:
 
 
 def _broken(number: int, cause: str, num_bytes: int) -> Broken:
-    return Broken(number, "broken_record", f"line {number}: {cause}", num_bytes)
+    return Broken(number, "broken_record", cause, num_bytes)
 
 
 def _refuse(constant: str) -> NoReturn:
