@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,14 @@ def test_languages_and_licences_cover_every_kept_document(facts: Facts) -> None:
     assert [(rule, number(count)) for rule, count in reserved] == [("robots.txt", opted_out)]
     edits = shown["What was mended or masked in texts that were kept"]
     assert {row[0]: number(row[-1]) for row in edits.rows} == {"email": 0 + 1 + 2 + 3, "mojibake": 8}
+
+
+def test_parts_of_coarse_sources_are_told_by_their_words(facts: Facts) -> None:
+    caption = "Parts that coarse sources were split into"
+    assert facts.stats is not None and caption not in tables(texts.texts(facts))
+    parts = {"web_1": {"words": ["assay", "gold"], "documents": 12}, "web_2": {"words": ["rail"], "documents": 1200}}
+    shown = tables(texts.texts(replace(facts, stats=facts.stats | {"domains": parts})))[caption]
+    assert shown.rows == [("web_1", "assay, gold", "12"), ("web_2", "rail", "1\u202f200")]
 
 
 def test_contamination_is_shown_both_ways(facts: Facts) -> None:

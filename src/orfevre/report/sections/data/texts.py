@@ -32,6 +32,8 @@ def texts(facts: Facts) -> Section:
         blocks.append(
             Table("Documents that were dropped because their owners reserved them", ("rule", "documents"), rows)
         )
+    if domains := facts.stats.get("domains"):
+        blocks.append(_domains(domains))
     edits = _edits(tables)
     if edits is not None:
         blocks.append(edits)
@@ -78,6 +80,15 @@ def _licences(tables: Mapping[str, Any]) -> Table:
         number = sum(counts[licence] for licence in rest)
         rows.append((f"{len(rest)} more", "", words.count(number), words.share(number / in_all)))
     return Table("Documents per licence", ("licence", "sources", "documents", "share"), rows, words=2)
+
+
+def _domains(domains: Mapping[str, Any]) -> Table:
+    """Sources that were split by what their texts are about, and the words that tell each part from the rest."""
+    rows = [
+        (name, words.shortened(", ".join(own["words"]), 160), words.count(own["documents"]))
+        for name, own in domains.items()
+    ]  # fmt: skip
+    return Table("Parts that coarse sources were split into", ("part", "its words", "documents"), rows, words=2)
 
 
 def _edits(tables: Mapping[str, Any]) -> Table | None:
