@@ -105,7 +105,8 @@ def _mixture() -> dict[str, Any]:
         "verdict": {"wins": True, "text": "The chosen mixture wins | by much.",
                     "against_natural": {"gain": 0.1, "interval": [0.05, 0.15]},
                     "against_uniform": {"gain": 0.1, "interval": [0.05, 0.15]}},
-        "surrogate": {"kind": "stack", "cross_validation": [], "spearman": 0.9, "coverage": 0.9}, "slices": {}, "groups": {}, "swaps": {}, "shadow_prices": [],
+        "surrogate": {"kind": "stack", "cross_validation": [], "spearman": 0.9, "coverage": 0.9}, "slices": {},
+        "groups": {}, "swaps": {}, "shadow_prices": [],
         "price": {"budgets": [], "exponent": 0.1, "compute_ratio": None, "interval": None, "extrapolated": False,
                   "text": "The natural mixture never gets there."},
     }  # fmt: skip
