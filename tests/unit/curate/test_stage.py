@@ -143,7 +143,8 @@ def test_workers_shards_and_ranges_change_no_byte(
 ) -> None:
     inline = artifact.outputs(curated(asked(messy), tmp_path / "inline"))
     pool = artifact.outputs(curated(asked(messy, runner={"kind": "pool", "workers": 2}), tmp_path / "pool"))
-    assert inline == pool and len(inline) == 7
+    ray = artifact.outputs(curated(asked(messy, runner={"kind": "ray", "workers": 2}), tmp_path / "ray"))
+    assert inline == pool == ray and len(inline) == 7
     other = curated(asked(messy, curate=messy["curate"] | {"shard_bytes": 2**20}), tmp_path / "other")
     assert artifact.outputs(other) == inline
     monkeypatch.setattr(write.Task, "__init__", _with_small_ranges(write.Task.__init__))

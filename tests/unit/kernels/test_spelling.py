@@ -26,13 +26,11 @@ def test_what_is_not_flagged_is_spelled_as_it_should_be(text: str) -> None:
         assert normalise(text) == text.strip()
 
 
-def test_every_character_alone_and_after_a_letter() -> None:
-    """Also where composition looks back."""
-    chars = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
-    for before in ("", "e"):
-        texts = [before + char for char in chars]
-        for text, found in zip(texts, spelling.flags([text.encode() for text in texts]).tolist(), strict=True):
-            if not found & spelling.COMPOSE:
-                assert unicodedata.is_normalized("NFC", text)
-            control = unicodedata.category(text[-1]) == "Cc" and text[-1] not in "\t\n"
-            assert bool(found & spelling.CONTROL) == control
+def test_every_character_after_a_letter() -> None:
+    """After a letter, where composition looks back; what is not in NFC alone is not there either."""
+    texts = ["e" + chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
+    for text, found in zip(texts, spelling.flags([text.encode() for text in texts]).tolist(), strict=True):
+        if not found & spelling.COMPOSE:
+            assert unicodedata.is_normalized("NFC", text)
+        control = unicodedata.category(text[-1]) == "Cc" and text[-1] not in "\t\n"
+        assert bool(found & spelling.CONTROL) == control
