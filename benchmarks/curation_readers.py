@@ -5,7 +5,8 @@ the record as it stands: ours also checks lengths and where members end, and cou
 and undoes its codings: ours adds a SHA-256 of each record. Peers: FastWARC, which ours is built on, and warcio.
 
 JSON lines: every text of a plain and of a gzip file; ours adds a SHA-256 of each line and its offset. Peers:
-datatrove's JsonlReader, and a bare loop of `json.loads`.
+datatrove's JsonlReader, and a bare loop of `json.loads`. Parquet (zstd): every text of a column; ours adds a SHA-256.
+Peers: datatrove's ParquetReader, and a bare loop over pyarrow's batches.
 
 With --data FOLDER the archive is warc/derived/crawl_apache_flink.warc.gz and the lines are text/wiki_en.jsonl.zst;
 without, both are made of the standard library's modules. After the speeds: what is left of archives with a damaged bit.
@@ -25,8 +26,12 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from benchmarks.paired import ratio
 from orfevre.data.readers.archive import Captured
+from orfevre.data.readers.columns import read_parquet
 from orfevre.data.readers.jsonl import read_jsonl
 from orfevre.data.readers.record import Broken
 from orfevre.data.readers.warc import _http, captures
@@ -53,6 +58,10 @@ def run(data: Path | None = None, *, small: bool = False) -> int:
             path = Path(folder) / name
             path.write_bytes(content)
             _compare(name[2:], _texts(path), len(lines), repeats)
+        path = Path(folder) / "x.parquet"
+        texts = [json.loads(line)["text"] for line in lines.splitlines()]
+        pq.write_table(pa.table({"text": texts}), path, compression="zstd", row_group_size=4096)
+        _compare("parquet", _rows(path), sum(len(text.encode()) for text in texts), repeats)
     _damage(5 if small else 60)
     return 0
 
@@ -148,6 +157,25 @@ def _texts(path: Path) -> dict[str, Way | None]:
         return sum(1 for _ in reader.run())
 
     return {"orfevre": ours, "json.loads": bare, "datatrove": datatrove if _has("datatrove") else None}
+
+
+def _rows(path: Path) -> dict[str, Way | None]:
+    def ours() -> int:
+        with path.open("rb") as file:
+            return sum(1 for _ in read_parquet(file, path.name, SOURCE, READING))
+
+    def bare() -> int:
+        batches = pq.ParquetFile(path).iter_batches(columns=["text"])
+        return sum(1 for batch in batches for text in batch.column(0).to_pylist() if text)
+
+    def datatrove() -> int:
+        from datatrove.pipeline.readers import ParquetReader
+        from loguru import logger
+
+        logger.remove()
+        return sum(1 for _ in ParquetReader(str(path.parent), glob_pattern=path.name).run())
+
+    return {"orfevre": ours, "pyarrow": bare, "datatrove": datatrove if _has("datatrove") else None}
 
 
 def _damage(trials: int) -> None:

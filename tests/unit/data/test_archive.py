@@ -7,13 +7,16 @@ from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 
+import fsspec
 import pytest
 import zstandard
 
 from orfevre.data.readers.archive import Captured, Found
+from orfevre.data.readers.reader import read as read_file
 from orfevre.data.readers.record import Broken, Record
 from orfevre.data.readers.warc import captures, read_warc
-from orfevre.recipe import Curate, Reading
+from orfevre.data.sources import SourceFile
+from orfevre.recipe import Curate, Reading, Source
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"
 BODIES = [bytes(random.Random(seed).choices(b"abcdefgh <>", k=3000)) for seed in range(4)]
@@ -141,6 +144,14 @@ def test_a_stream_that_cannot_go_back_is_read_to_its_damage() -> None:
     assert whole(list(captures(Pipe(b"".join(MEMBERS)), Reading(), Counter()))) == [0, 1, 2, 3]
     found = list(captures(Pipe(MEMBERS[0] + JUNK + MEMBERS[1]), Reading(), Counter()))
     assert whole(found) == [0] and "cannot go back" in broken(found)[0].detail
+
+
+def test_damage_behind_a_url_is_stepped_over_too() -> None:
+    fsspec.filesystem("memory").pipe("/damaged-archive/x.warc.gz", MEMBERS[0] + JUNK + MEMBERS[1])
+    source = Source(name="s", paths=("x",), format="warc", licence="MIT", language="en")
+    file = SourceFile("memory://damaged-archive/x.warc.gz", "x", 1, "0")
+    skipped: Counter[str] = Counter()
+    assert [type(item) for item in read_file(source, file, Curate(), skipped)] == [Record, Broken, Record]
 
 
 def test_records_are_numbered_through_damage() -> None:

@@ -226,3 +226,21 @@ def test_whole_files_may_be_compressed(tmp_path: Path) -> None:
     source = Source(name="s", paths=("x",), format="text", licence="MIT", language="fr")
     (item,) = read(source, SourceFile(str(path), "x", 1, "0"), Curate())
     assert isinstance(item, Record) and item.text == "Là où l'été s'achève"
+
+
+@pytest.mark.parametrize("kind", [3, 42])
+def test_pdf_text_of_accents_and_ligatures(kind: int) -> None:
+    """Written by matplotlib with its own fonts, of both kinds that PDF writers embed."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.figure import Figure
+
+    text = "Là où l'été s'achève, l'œuvre de « Zoë » vaut 12 € – déjà."
+    figure = Figure()
+    figure.text(0.05, 0.5, text)
+    file = io.BytesIO()
+    with mpl.rc_context({"pdf.fonttype": kind}):
+        FigureCanvasPdf(figure).print_pdf(file, metadata={"Title": "Un titre", "CreationDate": datetime(2024, 3, 1)})
+    (item,) = read_pdf(file.getvalue(), Reading())
+    assert isinstance(item, Record) and item.text == text
+    assert (item.facts.title, item.facts.date) == ("Un titre", "2024-03-01")

@@ -1,8 +1,9 @@
 """Texts out of a column of a Parquet or Arrow file, batch by batch."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from hashlib import sha256
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeAlias
 
 from orfevre.data.readers.jsonl import facts_of, told_by
 from orfevre.data.readers.record import Broken, Facts, Item, Record
@@ -17,6 +18,10 @@ DICTIONARY_ROWS = 16
 """Rows at once of a column that may repeat one long value at little cost."""
 
 
+Names: TypeAlias = tuple[str, Mapping[str, str]]
+"""The column of the text, and those that tell facts."""
+
+
 def read_parquet(file: BinaryIO, path: str, source: Source, reading: Reading) -> Iterator[Item]:
     """Records numbered by row. Raises InputError when a column of the recipe is missing or holds no text."""
     import pyarrow as pa
@@ -24,17 +29,18 @@ def read_parquet(file: BinaryIO, path: str, source: Source, reading: Reading) ->
 
     try:
         table = pq.ParquetFile(file)
-        names = _columns(table.schema_arrow, path, source)
+        columns = _columns(table.schema_arrow, path, source)
     except (pa.ArrowException, OSError) as error:
         yield Broken(0, "unreadable", f"not a Parquet file: {error}")
         return
+    names = (source.text_field, told_by(source))
     first = 1
     for group in range(table.num_row_groups):
         row = first
         try:
             rows = _rows_at_once(table.metadata.row_group(group), source.text_field, reading)
-            for batch in table.iter_batches(batch_size=rows, row_groups=[group], columns=names):
-                for item in _items(batch, row, source, reading):
+            for batch in table.iter_batches(batch_size=rows, row_groups=[group], columns=columns):
+                for item in _items(batch, row, names, reading.max_record_bytes):
                     yield item
                     row += 1
         except (pa.ArrowException, OSError, ValueError) as error:
@@ -47,6 +53,7 @@ def read_arrow(file: BinaryIO, path: str, source: Source, reading: Reading) -> I
     """Records of an Arrow IPC file or stream (what `save_to_disk` writes), numbered by row."""
     import pyarrow as pa
 
+    names = (source.text_field, told_by(source))
     row = 1
     try:
         table = pa.ipc.open_file(file) if file.read(6) == b"ARROW1" else pa.ipc.open_stream(_rewound(file))
@@ -54,7 +61,7 @@ def read_arrow(file: BinaryIO, path: str, source: Source, reading: Reading) -> I
         count = getattr(table, "num_record_batches", None)
         batches = iter(table) if count is None else map(table.get_batch, range(count))
         for batch in batches:
-            for item in _items(batch, row, source, reading):
+            for item in _items(batch, row, names, reading.max_record_bytes):
                 yield item
                 row += 1
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -99,18 +106,22 @@ def _rows_at_once(group: Any, column: str, reading: Reading) -> int:
     return min(max(rows, 1), limit)
 
 
-def _items(batch: Any, first: int, source: Source, reading: Reading) -> Iterator[Item]:
-    told = told_by(source)
-    columns: dict[str, Sequence[Any]] = {}
-    for name in dict.fromkeys(told.values()):
-        columns[name] = batch.column(name).to_pylist()
-    for place, text in enumerate(_values(batch.column(source.text_field))):
-        row = first + place
-        if isinstance(text, str):
-            facts = facts_of({name: column[place] for name, column in columns.items()}, told) if told else {}
-            yield _record(row, text, facts, reading.max_record_bytes)
-        else:
-            yield Broken(row, "broken_record", f"row {row}: {text or f'column {source.text_field!r} is null'}")
+def _items(batch: Any, first: int, names: Names, max_bytes: int) -> Iterator[Item]:
+    text_column, told = names
+    columns = {name: batch.column(name).to_pylist() for name in set(told.values())}
+    for row, text in enumerate(_values(batch.column(text_column)), start=first):
+        if not isinstance(text, str):
+            yield Broken(row, "broken_record", f"row {row}: {text or f'column {text_column!r} is null'}")
+            continue
+        raw = text.encode()
+        if len(raw) > max_bytes:
+            yield Broken(row, "too_long", f"row {row}: {len(raw)} bytes, more than {max_bytes}", len(raw))
+            continue
+        facts = Facts(raw_sha256=sha256(raw).hexdigest())
+        if told:
+            said = facts_of({name: column[row - first] for name, column in columns.items()}, told)
+            facts = replace(facts, **said)
+        yield Record(row, text, facts)
 
 
 def _values(column: Any) -> Iterable[Any]:
@@ -129,10 +140,3 @@ def _value(scalar: Any) -> Any:
         return scalar.as_py()
     except UnicodeDecodeError as error:
         return ValueError(f"not UTF-8: {error.reason}")
-
-
-def _record(row: int, text: str, facts: dict[str, Any], max_bytes: int) -> Item:
-    raw = text.encode()
-    if len(raw) > max_bytes:
-        return Broken(row, "too_long", f"row {row}: {len(raw)} bytes, more than {max_bytes}", len(raw))
-    return Record(row, text, Facts(raw_sha256=sha256(raw).hexdigest(), **facts))
