@@ -35,7 +35,8 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     _sift_all(recipe, units)
     units = boilerplate.trim(recipe, units, scratch / "boilerplate")
     tasks = _settle(recipe, units, scratch, out)
-    counts = runner.run_all(write_source, tasks, recipe.runner, label="writing documents")
+    sizes = [float(task.text_bytes) for task in tasks]
+    counts = runner.run_all(write_source, tasks, recipe.runner, label="writing documents", sizes=sizes, unit="B")
     contamination.survey(recipe, scratch / PREPARED, out)
     stats = {source.name: _of_files(source, units) | own for source, own in zip(recipe.sources, counts, strict=True)}
     artifact.write_text(out / "stats.json", json.dumps({"sources": stats}, indent=1, ensure_ascii=False) + "\n")
