@@ -8,7 +8,7 @@ from orfevre.curate.identifiers import address, calling_code, is_card, is_nir
 _GAP = rb"(?:[ .\-/]|\xc2\xa0|\xe2\x80\xaf)"
 _THIN = rb"(?:[ \-.]|\xc2\xa0|\xe2\x80\xaf)"
 
-_CARD = re.compile(rb"(?<![0-9.,])[0-9](?:[ \-]?[0-9]){11,18}(?![0-9])")
+_CARD = re.compile(rb"(?<![0-9.,])[0-9](?:(?:[ \-]|\xc2\xa0|\xe2\x80\xaf)?[0-9]){11,18}(?![0-9])")
 _NIR = re.compile(
     rb"(?<![0-9])[123478]" + _THIN + rb"?[0-9]{2}" + _THIN + rb"?[0-9]{2}" + _THIN + rb"?(?:[0-9]{2}|2[ABab])"
     + _THIN + rb"?[0-9]{3}" + _THIN + rb"?[0-9]{3}" + _THIN + rb"?[0-9]{2}(?![0-9])"
@@ -19,7 +19,7 @@ _WIDE = rb"(?:[ .\-/()]{0,2}(?:\xc2\xa0|\xe2\x80\xaf)?[0-9])"
 _APART = rb"(?<![0-9.,/+\-])"
 _PHONES = [
     # E.164, written with + or 00; the trunk prefix may stand in brackets
-    re.compile(rb"(?<![0-9+])(?:\+|00(?=[1-9]))" + _GAP + rb"?\(?[1-9]" + _WIDE + rb"{7,14}(?![0-9])"),
+    re.compile(rb"(?<![0-9+.A-Za-z])(?:\+|00(?=[1-9]))" + _GAP + rb"?\(?[1-9]" + _WIDE + rb"{7,14}(?![0-9])"),
     # France, Belgium's mobiles: ten digits by two
     re.compile(_APART + rb"\(?0[1-9]\)?(?:" + _GAP + rb"?[0-9]{2}){4}(?!" + _GAP + rb"?[0-9])"),
     # a trunk 0, an area, then groups: Germany, Italy, Belgium, Switzerland, United Kingdom, Netherlands
@@ -48,7 +48,7 @@ _CALL = re.compile(
 _CALLED = re.compile(rb"[ \-,:(]{0,3}(?:office|fax|mobile|phone|portable|bureau|domicile)\b", re.IGNORECASE)
 _CARD_WORD = re.compile(rb"\b(?:card|carte|visa|mastercard|maestro|cb|cc)\b", re.IGNORECASE)
 _VERSION = re.compile(
-    rb"(?:\bv|version|release|ver\.?|build|[A-Za-z]/|section|\xc2\xa7|chapter|chapitre)[ :=]*\Z", re.IGNORECASE
+    rb"(?:\bv|versions?|release|ver\.?|build|[A-Za-z]/|section|\xc2\xa7|chapter|chapitre)[ :=]*\Z", re.IGNORECASE
 )
 _ADDRESS_WORD = re.compile(rb"(?:\bip(?:v4)?\b|address|adresse|//|host|server|serveur)[^0-9]{0,12}\Z", re.IGNORECASE)
 
@@ -119,13 +119,20 @@ def _phones(text: bytes, begin: int, end: int) -> Iterator[tuple[str, int, int]]
     patterns = [*_PHONES, _NAMED_PHONE] if is_named else _PHONES
     for pattern in patterns:
         for match in _matches(pattern, text, begin, end):
-            if _is_phone(match.group()):
-                yield "phone", match.start(), match.end()
+            start = match.start() + (match.group().startswith(b"(") and b")" not in match.group())
+            if _is_phone(match.group()) and not _is_in_word(text, start, match.end()):
+                yield "phone", start, match.end()
+
+
+def _is_in_word(text: bytes, begin: int, end: int) -> bool:
+    """A piece of a longer name or of a hexadecimal number; `x4587`, an extension, may follow."""
+    before, after = text[max(0, begin - 1) : begin], text[end : end + 1]
+    return before.isalnum() or before == b"_" or (after.isalpha() and after != b"x")
 
 
 def _is_phone(written: bytes) -> bool:
     digits = _digits(written)
-    if _DATE.match(written) or _US_SSN.fullmatch(written) or len(set(digits)) < 3:
+    if _DATE.match(written) or _US_SSN.fullmatch(written) or len(set(digits)) < 3 or digits in "01234567890123456789":
         return False
     if written.startswith(b"+") or digits.startswith("00"):
         number = digits.removeprefix("00")

@@ -26,25 +26,33 @@ static inline int phrase_at(const uint8_t *at, const uint8_t *end, const char *p
 
 enum { FOUND_LOREM = 1, FOUND_JAVASCRIPT = 2, FOUND_CURLY = 4, FOUND_POLICY = 8 };
 
-static inline int phrases_in(const uint8_t *at, const uint8_t *end)
+/* The phrases that matter, each looked for where one of its rarer letters stands. */
+static inline int phrases_in(const uint8_t *begin, const uint8_t *end)
 {
+    static const struct {
+        char letter;
+        int8_t place; /* of the letter in the phrase */
+        int8_t found;
+        const char *phrase;
+    } looked_for[] = {
+        {'j', 0, FOUND_JAVASCRIPT, "javascript"}, {'p', 7, FOUND_LOREM, "lorem ipsum"},
+        {'f', 7, FOUND_POLICY, "terms of use"},   {'v', 3, FOUND_POLICY, "privacy policy"},
+        {'k', 3, FOUND_POLICY, "cookie policy"},  {'k', 8, FOUND_POLICY, "uses cookies"},
+        {'k', 10, FOUND_POLICY, "use of cookies"}, {'k', 7, FOUND_POLICY, "use cookies"},
+    };
+    static const uint8_t is_rare[256] = {['j'] = 1, ['J'] = 1, ['p'] = 1, ['P'] = 1, ['f'] = 1, ['F'] = 1,
+                                         ['v'] = 1, ['V'] = 1, ['k'] = 1, ['K'] = 1, ['{'] = 1};
     int found = 0;
-    for (; at < end; at++) {
-        switch (*at) {
-        case 'l': case 'L': if (phrase_at(at, end, "lorem ipsum")) found |= FOUND_LOREM; break;
-        case 'j': case 'J': if (phrase_at(at, end, "javascript")) found |= FOUND_JAVASCRIPT; break;
-        case '{': found |= FOUND_CURLY; break;
-        case 't': case 'T': if (phrase_at(at, end, "terms of use")) found |= FOUND_POLICY; break;
-        case 'p': case 'P': if (phrase_at(at, end, "privacy policy")) found |= FOUND_POLICY; break;
-        case 'c': case 'C': if (phrase_at(at, end, "cookie policy")) found |= FOUND_POLICY; break;
-        case 'u': case 'U':
-            if (at + 3 < end && (at[1] | 0x20) == 's' && (at[2] | 0x20) == 'e' &&
-                (phrase_at(at, end, "uses cookies") || phrase_at(at, end, "use of cookies") ||
-                 phrase_at(at, end, "use cookies")))
-                found |= FOUND_POLICY;
-            break;
-        default: break;
+    for (const uint8_t *at = begin; at < end; at++) {
+        if (!is_rare[*at]) continue;
+        if (*at == '{') {
+            found |= FOUND_CURLY;
+            continue;
         }
+        for (size_t i = 0; i < sizeof looked_for / sizeof *looked_for; i++)
+            if ((*at | 0x20) == looked_for[i].letter && at - begin >= looked_for[i].place &&
+                phrase_at(at - looked_for[i].place, end, looked_for[i].phrase))
+                found |= looked_for[i].found;
     }
     return found;
 }
@@ -86,20 +94,22 @@ static inline uint8_t *without_citations(const uint8_t *classes, const uint8_t *
     return out;
 }
 
-/* Words between white space; *longest is the characters of the longest. */
-static inline int64_t count_runs(const uint8_t *classes, const uint8_t *at, const uint8_t *end, int64_t *longest)
+/* Words between white space, counted up to `enough`; *is_long: one of them has more than `most` characters. */
+static inline int64_t count_runs(const uint8_t *classes, const uint8_t *at, const uint8_t *end, int64_t enough,
+                                 int64_t most, int *is_long)
 {
     int64_t runs = 0, chars = 0;
+    int can_be_long = most >= 0 && end - at > most;
     uint8_t class;
-    *longest = 0;
-    while (at < end) {
+    *is_long = 0;
+    while (at < end && (runs < enough || can_be_long)) {
         at += next_char(classes, at, end, &class);
         if (class & SPACE) {
             chars = 0;
         } else {
             runs += chars == 0;
             chars++;
-            if (chars > *longest) *longest = chars;
+            if (can_be_long && chars > most) *is_long = 1;
         }
     }
     return runs;
@@ -112,26 +122,37 @@ static inline int is_closing(const uint8_t *at, int64_t length)
     return length == 3 && at[0] == 0xE2 && at[1] == 0x80 && (at[2] == 0x9D || at[2] == 0x99); /* ” ’ */
 }
 
+static inline int has_alnum(const uint8_t *classes, const uint8_t *at, const uint8_t *end)
+{
+    for (uint8_t class; at < end;) {
+        at += next_char(classes, at, end, &class);
+        if (class & ALNUM) return 1;
+    }
+    return 0;
+}
+
 /* Sentences of a line, at least 1: a sentence holds a letter or digit and ends with the word whose last character, closing
  * quotes and brackets apart, is a sentence's end. */
 static inline int64_t count_sentences(const uint8_t *classes, const uint8_t *at, const uint8_t *end)
 {
     int64_t count = 0;
-    int is_open = 0, is_end = 0;
-    while (at <= end) {
-        uint8_t class = SPACE;
-        int64_t length = at < end ? next_char(classes, at, end, &class) : 1;
-        if (class & SPACE) {
-            if (is_end && is_open) count++, is_open = 0;
-            is_end = 0;
-        } else {
-            if (class & ALNUM) is_open = 1;
-            if (class & TERMINAL) is_end = 1;
-            else if (!is_closing(at, length)) is_end = 0;
+    const uint8_t *open = at; /* where the sentence may begin */
+    while (at < end) {
+        uint8_t class;
+        while (at < end && *at < 0x80 && !(classes[*at] & TERMINAL)) at++;
+        if (at >= end) break;
+        const uint8_t *mark = at;
+        at += next_char(classes, at, end, &class);
+        if (!(class & TERMINAL)) continue;
+        for (class = SPACE; at < end;) {
+            int64_t length = next_char(classes, at, end, &class);
+            if (!(class & TERMINAL) && !is_closing(at, length)) break;
+            at += length, class = SPACE;
         }
-        at += length;
+        if (class & SPACE) count += has_alnum(classes, open, mark), open = at;
     }
-    return count + is_open > 0 ? count + is_open : 1;
+    if (has_alnum(classes, open, end)) count++;
+    return count > 0 ? count : 1;
 }
 
 /* The lines that stay, joined by '\n', stripped, in out[0 .. *num_out); out has room for the text. Returns what became of
@@ -144,12 +165,13 @@ static inline int filter_lines(const c4_rules *rules, const uint8_t *classes, co
     int has_line = 0;
     for (const uint8_t *at = text; at < end; at = next) {
         const uint8_t *from = at, *stop = line_end(at, end, &next);
-        int64_t longest, citations = 0;
+        int64_t citations = 0;
+        int is_long;
         uint8_t class = 0;
         strip(classes, &from, &stop);
-        int64_t words = count_runs(classes, from, stop, &longest);
+        int64_t words = count_runs(classes, from, stop, rules->min_words_per_line, rules->max_word_length, &is_long);
         count[1]++; /* until it is kept */
-        if (rules->max_word_length >= 0 && longest > rules->max_word_length) continue;
+        if (is_long) continue;
         uint8_t *line = to;
         if (has_line) *line++ = '\n';
         uint8_t *tail = line;

@@ -115,7 +115,11 @@ static inline int is_valid(const uint8_t *at, const uint8_t *end)
 {
     for (int32_t point; at < end;) {
         if (*at < 0x80) {
-            at++;
+            for (uint64_t eight; end - at >= 8; at += 8) {
+                memcpy(&eight, at, 8);
+                if (eight & UINT64_C(0x8080808080808080)) break;
+            }
+            while (at < end && *at < 0x80) at++;
             continue;
         }
         int64_t length = decode_char(at, end, &point);

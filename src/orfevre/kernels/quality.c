@@ -47,9 +47,12 @@ typedef struct {
     int8_t stop_bit[1 << STOP_BITS];
 } quality_work;
 
-static uint64_t hash_of_word(const uint8_t *at, int64_t length)
+static inline uint64_t hash_of_word(const uint64_t *power, const uint8_t *at, int64_t length)
 {
     uint64_t h = 0;
+    for (; length >= 4; length -= 4, at += 4) /* multiplications that need not wait for each other */
+        h = h * power[4] + (at[0] + UINT64_C(1)) * power[3] + (at[1] + UINT64_C(1)) * power[2] +
+            (at[2] + UINT64_C(1)) * power[1] + at[3] + 1;
     for (int64_t i = 0; i < length; i++) h = h * BYTE_BASE + at[i] + 1;
     return h;
 }
@@ -60,7 +63,7 @@ static void take_stop_words(quality_work *work)
     memset(work->stop_hash, 0, sizeof work->stop_hash);
     for (int32_t i = 0; i < rules->num_stop_words; i++) {
         const int64_t *place = rules->stop_place + i;
-        uint64_t hash = hash_of_word(rules->stop_text + place[0], place[1] - place[0]), at = slot_of(hash, STOP_BITS);
+        uint64_t hash = hash_of_word(work->words.powers, rules->stop_text + place[0], place[1] - place[0]), at = slot_of(hash, STOP_BITS);
         while (work->stop_hash[at]) at = (at + 1) & ((1 << STOP_BITS) - 1);
         work->stop_hash[at] = hash;
         work->stop_bit[at] = (int8_t)i;
@@ -80,9 +83,8 @@ static inline int is_elision(const uint8_t *word, int64_t length)
     return length >= 2 && (word[length - 2] | 0x20) == 'q' && (word[length - 1] | 0x20) == 'u';
 }
 
-/* Where the word that begins at `start`, no white space, ends; hash, characters and classes of it. */
+/* Where the word that begins at `start`, no white space, ends; characters and classes of it. */
 typedef struct {
-    uint64_t hash;
     int64_t chars, letters, alphanumerics;
     uint8_t any, all; /* of the classes of its characters: OR, AND */
 } word_facts;
@@ -91,13 +93,11 @@ static inline const uint8_t *scan_word(const uint8_t *classes, const uint8_t *st
                                        word_facts *word)
 {
     const uint8_t *at = start;
-    uint64_t hash = 0;
     uint8_t class, any = 0, all = 0xFF;
     int64_t chars = 0, letters = 0, alphanumerics = 0;
     int64_t length = next_char(classes, at, end, &class);
     do {
         int is_apostrophe = *at == '\'' || (*at == 0xE2 && length == 3 && at[1] == 0x80 && at[2] == 0x99);
-        for (int64_t i = 0; i < length; i++) hash = hash * BYTE_BASE + at[i] + 1;
         any |= class, all &= class;
         chars++, letters += (class & ALPHA) != 0, alphanumerics += (class & ALNUM) != 0;
         int64_t before = at - start;
@@ -106,7 +106,7 @@ static inline const uint8_t *scan_word(const uint8_t *classes, const uint8_t *st
         length = next_char(classes, at, end, &class);
         if (is_apostrophe && (class & ALPHA) && is_elision(start, before)) break;
     } while (!(class & SPACE));
-    *word = (word_facts){hash, chars, letters, alphanumerics, any, all};
+    *word = (word_facts){chars, letters, alphanumerics, any, all};
     return at;
 }
 
@@ -116,7 +116,7 @@ static int measure_words(quality_work *work, const uint8_t *text, const uint8_t 
     const uint8_t *classes = work->rules->classes;
     repeats *r = &work->words;
     int64_t spaces = 0, letters = 0, alphanumerics = 0, chars = 0, last_end = -1;
-    int keeps = (work->rules->groups & REPETITION) != 0;
+    int keeps = (work->rules->groups & REPETITION) != 0, hashes = keeps || work->rules->num_stop_words;
     r->num_words = 0;
     if (!room_for_word(r)) return 0;
     r->chars[0] = 0;
@@ -136,13 +136,15 @@ static int measure_words(quality_work *work, const uint8_t *text, const uint8_t 
         m->num_words++;
         m->alpha_words += (word.any & ALPHA) != 0;
         if (!(word.all & MARK)) m->real_words++, m->real_chars += word.chars;
-        m->stop_words |= stop_word(work, word.hash);
+        if (!hashes) continue;
+        uint64_t hash = hash_of_word(r->powers, start, at - start);
+        m->stop_words |= stop_word(work, hash);
         if (!keeps) continue;
         if (!room_for_word(r)) return 0;
         int64_t w = r->num_words++, bytes = at - start;
         uint64_t power = 1;
         for (; bytes >= NUM_POWERS; bytes -= NUM_POWERS - 1) power *= r->powers[NUM_POWERS - 1];
-        r->hash[w] = word.hash, r->power[w] = power * r->powers[bytes];
+        r->hash[w] = hash, r->power[w] = power * r->powers[bytes];
         r->chars[w + 1] = r->chars[w] + word.chars;
     }
     m->num_chars = spaces + chars, m->run_chars = chars;
@@ -154,7 +156,9 @@ static int measure_words(quality_work *work, const uint8_t *text, const uint8_t 
 static void measure_symbols(const uint8_t *classes, const uint8_t *text, const uint8_t *end, measures *m)
 {
     const uint8_t *next;
+    static const uint8_t is_symbol[256] = {['#'] = 1, ['.'] = 1, [0xE2] = 1};
     for (const uint8_t *at = text; at < end; at++) {
+        if (!is_symbol[*at]) continue;
         m->hashes += *at == '#';
         if (*at == '.' && end - at >= 3 && at[1] == '.' && at[2] == '.') m->ellipses++, at += 2;
         else if (*at == 0xE2 && end - at >= 3 && at[1] == 0x80 && at[2] == 0xA6) m->ellipses++;

@@ -13,6 +13,7 @@
                                                    join to the hash of their bytes in a row */
 #define WORD_BASE UINT64_C(0xD6E8FEB86659FD93)
 #define NUM_POWERS 64
+#define AHEAD 12 /* n-grams whose places are fetched early: a long text's table is larger than the caches */
 
 typedef struct {
     uint64_t hash; /* 0 marks an empty place */
@@ -66,7 +67,8 @@ static inline int room_for_word(repeats *r)
 static inline int empty_table(repeats *r, int64_t count, size_t size)
 {
     int bits = 6;
-    while (((int64_t)1 << bits) < 2 * count) bits++;
+    int64_t least = count < 1024 ? 4 * count : 2 * count; /* emptier where the table fits the L1 cache */
+    while (((int64_t)1 << bits) < least) bits++;
     int64_t places = (int64_t)1 << bits;
     if (places > r->room_places) {
         if (!resize((void **)&r->place, places, sizeof *r->place)) return 0;
@@ -114,6 +116,7 @@ static inline int64_t top_gram(repeats *r, int n)
     uint64_t last = ((uint64_t)1 << bits) - 1;
     uint32_t most = 0, first = 0;
     for (int64_t i = 0; i < num_grams; i++) {
+        if (i + AHEAD < num_grams) __builtin_prefetch(r->place + slot_of(r->gram[i + AHEAD], bits));
         uint64_t hash = r->gram[i] + !r->gram[i], at = slot_of(hash, bits);
         while (r->place[at].hash && r->place[at].hash != hash) at = (at + 1) & last;
         gram_place *found = r->place + at;
@@ -149,6 +152,7 @@ static inline int duplicate_grams(repeats *r, int64_t *duplicate)
         int bits = count < n ? 6 : empty_table(r, count, sizeof(uint64_t));
         if (!bits) return 0;
         for (int64_t i = 0; i + n <= count;) {
+            if (i + AHEAD < count) __builtin_prefetch((uint64_t *)r->place + slot_of(r->gram[i + AHEAD], bits));
             if (seen_before((uint64_t *)r->place, bits, r->gram[i])) {
                 chars += r->chars[i + n] - r->chars[i];
                 i += n;
