@@ -15,6 +15,7 @@ from orfevre.data import permutation
 from orfevre.data.schedule import Schedule, Span
 from orfevre.data.shards import Shard
 from orfevre.errors import InputError
+from orfevre.kernels import windows
 from orfevre.recipe import Training
 from orfevre.recipe.model import Phase
 
@@ -57,12 +58,12 @@ class Loader:
         ]
         self._schedule = Schedule(spans)
         self._streams = [np.asarray(shards[name].tokens) for name in self._names]
-        windows = np.array([max(1, len(stream) // self._length) for stream in self._streams], np.int64)
-        self._pools = np.maximum(1, np.round(pool_fraction * windows).astype(np.int64))
+        tiles = np.array([max(1, len(stream) // self._length) for stream in self._streams], np.int64)
+        self._pools = np.maximum(1, np.round(pool_fraction * tiles).astype(np.int64))
         self._epoch_order = _Order(self._pools, [f"{seed}/{name}/epoch" for name in self._names])
-        self._pool_order = _Order(windows, [f"{seed}/{name}/pool" for name in self._names])
-        self._whole = bool(np.array_equal(self._pools, windows))
-        self._chunk: tuple[int, Ints, Ints] = (-1, windows, windows)
+        self._pool_order = _Order(tiles, [f"{seed}/{name}/pool" for name in self._names])
+        self._whole = bool(np.array_equal(self._pools, tiles))
+        self._chunk: tuple[int, Ints, Ints] = (-1, tiles, tiles)
         sizes = {name: len(stream) for name, stream in zip(self._names, self._streams, strict=True)}
         self.digest = _digest(seed, self._length, self._batch, pool_fraction, spans, sizes)
 
@@ -75,16 +76,8 @@ class Loader:
             raise ValueError(f"rank {rank} of {num_ranks}: ranks are numbered from 0")
         begin = step * self._batch
         first, last = (begin + self._batch * part // num_ranks for part in (rank, rank + 1))
-        sources, windows = self.samples(first, last)
-        batch_BT = np.empty((last - first, self._length + 1), dtype=np.int64)
-        starts = (windows * self._length).tolist()
-        for row, source, start in zip(batch_BT, sources.tolist(), starts, strict=True):
-            stream = self._streams[source]
-            if start + self._length < len(stream):
-                row[:] = stream[start : start + self._length + 1]
-            else:  # the last target of the last window, or a source shorter than a window: begin again
-                row[:] = stream[np.arange(start, start + self._length + 1) % len(stream)]
-        return batch_BT
+        sources, numbers = self.samples(first, last)
+        return windows.gather(self._streams, sources, numbers * self._length, self._length + 1)
 
     def samples(self, first: int, last: int) -> tuple[Ints, Ints]:
         """Number of the source and of its window for each sample from `first` to before `last`, int64 each."""
@@ -117,10 +110,10 @@ class Loader:
     def _worked_out(self, first: int, last: int) -> tuple[Ints, Ints]:
         sources, ranks = self._schedule.at(first, last)
         epochs, slots = np.divmod(ranks, self._pools[sources])
-        windows = self._epoch_order.of(sources, epochs, slots)
+        numbers = self._epoch_order.of(sources, epochs, slots)
         if not self._whole:
-            windows = self._pool_order.of(sources, np.zeros_like(epochs), windows)
-        return sources, windows
+            numbers = self._pool_order.of(sources, np.zeros_like(epochs), numbers)
+        return sources, numbers
 
 
 class _Order:
@@ -133,7 +126,7 @@ class _Order:
 
     def of(self, sources: Ints, epochs: Ints, numbers: Ints) -> Ints:
         keys = permutation.keys(self._keys[sources], epochs)
-        return permutation.permuted(numbers, self._sizes[sources], self._bases[:, sources], keys)
+        return windows.permuted(numbers, self._sizes[sources], self._bases[:, sources], keys)
 
 
 def _mixtures(weights: Mapping[str, float], phases: Sequence[Phase]) -> list[tuple[float, Mapping[str, float]]]:

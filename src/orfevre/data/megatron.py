@@ -1,8 +1,8 @@
 """Token shards in the layout that Megatron-LM and its kin map from disk: `<source>-<split>.bin` and `.idx`.
 
 The .bin is ours, byte for byte. The .idx (class IndexedDataset, version 1), little-endian: `MMIDIDX\\0\\0`, uint64
-version, uint8 code of the type, uint64 sequences, uint64 entries of the last array; then int32 lengths of the sequences,
-int64 where each begins in the .bin in bytes, int64 the number of the sequence that each document begins with, and their
+version, uint8 code of the type, uint64 sequences, uint64 entries of the last array; then int32 lengths of the
+sequences, int64 where each begins in the .bin in bytes, int64 the sequence that each document begins with, and their
 count. Here a document is one sequence.
 """
 

@@ -23,7 +23,8 @@ def spread(counts: Ints) -> tuple[Ints, Ints]:
     counts = np.ascontiguousarray(counts, np.int64)
     total = int(counts.sum())
     assert len(counts) and counts.min() >= 0 and total < 2**31 - 1, "counts of a block are 0 or more, and few"
-    if (kernel := _library()) is None:
+    too_many = total << (len(counts) - 1).bit_length() >= 2**31  # for the kernel's keys
+    if too_many or (kernel := _library()) is None:
         return _heap(counts.tolist(), total)
     source_of, rank_of = np.empty(total, np.int64), np.empty(total, np.int64)
     room = np.empty((3, len(counts)), np.int32)

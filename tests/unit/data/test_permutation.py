@@ -4,13 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orfevre.data import permutation
+from orfevre.kernels import windows
 
 
 def order(size: int, key: int, numbers: np.ndarray | None = None) -> np.ndarray:
     numbers = np.arange(size) if numbers is None else numbers
     count = len(numbers)
     bases = np.repeat(np.array(permutation.digits(size))[:, None], count, axis=1)
-    return permutation.permuted(numbers, np.full(count, size), bases, np.full(count, key, np.uint64))
+    return windows.permuted(numbers, np.full(count, size), bases, np.full(count, key, np.uint64))
 
 
 @settings(max_examples=200, deadline=None)
@@ -39,7 +40,7 @@ def test_small_orders_are_equally_likely(size: int, orders: int, limit: float) -
     key = permutation.keys(np.full(num_keys, 99, np.uint64), np.arange(num_keys)).repeat(size)
     bases = np.repeat(np.array(permutation.digits(size))[:, None], num_keys * size, axis=1)
     numbers = np.tile(np.arange(size), num_keys)
-    made = permutation.permuted(numbers, np.full(len(numbers), size), bases, key).reshape(num_keys, size)
+    made = windows.permuted(numbers, np.full(len(numbers), size), bases, key).reshape(num_keys, size)
     counts = np.unique(made, axis=0, return_counts=True)[1]
     expected = num_keys / orders
     assert len(counts) == orders
