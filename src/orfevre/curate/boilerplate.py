@@ -9,22 +9,19 @@ from files to files, mapped by the runner. A document that is left shorter than 
 its whole text. Code is left alone: its imports and licence headers are common too, and it would not run without.
 """
 
-import hashlib
-import json
-import os
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orfevre import runner
-from orfevre.curate import shuffle, signs
+from orfevre.curate import shuffle, trimming
 from orfevre.curate.language import is_prose_language
+from orfevre.curate.trimming import Cut
 from orfevre.curate.units import Unit
 from orfevre.kernels import minhash
 from orfevre.recipe import Recipe
@@ -34,7 +31,7 @@ COUNT = np.dtype([("line", "<u8"), ("documents", "<u4")])
 RANGE_BYTES = 2 * 2**30
 """Text of a source for each range of hashes: some tens of millions of lines at most."""
 
-REASON = EDIT = "boilerplate"
+REASON = "boilerplate"
 
 Hashes = NDArray[np.uint64]
 
@@ -92,9 +89,8 @@ def count(task: Task) -> None:
     rules = task.unit.curate.boilerplate
     found = [np.zeros(0, np.uint64)]
     for part in task.unit.parts():
-        for batch in _batches(part):
-            _, texts = _passed(batch)
-            for hashes, num_words in minhash.lines(texts):
+        for batch in trimming.batches(part):
+            for hashes, num_words in minhash.lines(trimming.passed(batch)[1]):
                 found.append(np.unique(hashes[num_words >= rules.min_words]))
     lines, counts = np.unique(np.concatenate(found), return_counts=True)
     records = np.zeros(len(lines), COUNT)
@@ -117,89 +113,24 @@ def rewrite(task: Task) -> None:
     source, unit = task.source, task.unit
     lines = np.concatenate([np.load(_common(source, number)) for number in range(source.num_ranges)])
     out = trimmed(unit).folder
-    aside = out.with_name(f"{out.name}.{os.getpid()}.aside")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    for part in unit.parts():
-        _rewrite_part(unit, part, aside / part.name, lines)
-    shutil.copyfile(unit.folder / "counts.json", aside / "counts.json")
-    aside.rename(out)
+    trimming.rewrite(unit, out, partial(_without, lines), REASON)
 
 
-def _rewrite_part(unit: Unit, part: Path, out: Path, lines: Hashes) -> None:
-    import pyarrow as pa
-
-    index: list[Any] = []
-    texts: list[bytes] = []
-    with pa.OSFile(str(out), "wb") as file, pa.ipc.new_file(file, _schema(part)) as writer:
-        for batch in _batches(part):
-            rewritten, standing = _without(batch, lines, unit.curate.quality.min_chars)
-            writer.write_batch(rewritten)
-            for row in standing:
-                digest, size = rewritten["sha256"][row].as_py(), rewritten["num_bytes"][row].as_py()
-                index.append(signs.entry(rewritten["id"][row].as_py(), digest, size, rewritten["quality"][row].as_py()))
-                texts.append(rewritten["text"][row].as_buffer().to_pybytes())
-    shutil.copyfile(part.with_suffix(".firsts.npy"), out.with_suffix(".firsts.npy"))
-    signs.write(out, np.array(index, signs.INDEX), texts, unit.curate.dedup)
-
-
-def _without(batch: Any, lines: Hashes, min_chars: int) -> tuple[Any, list[int]]:
-    """The batch with its documents trimmed, and the rows that still stand."""
-    import pyarrow as pa
-
-    rows, texts = _passed(batch)
-    names = ("text", "num_bytes", "sha256", "edits", "reason", "detail")
-    columns = {name: batch.column(name).to_pylist() for name in names}
-    standing = []
-    for row, text, (hashes, _) in zip(rows, texts, minhash.lines(texts), strict=True):
-        gone = np.isin(hashes, lines)
-        if not gone.any():
-            standing.append(row)
-            continue
-        rest = _join([line for line, out in zip(text.decode().split("\n"), gone.tolist(), strict=True) if not out])
-        if len(rest) < min_chars:
-            columns["reason"][row] = REASON
-            columns["detail"][row] = f"{len(rest)} characters left without {int(gone.sum())} lines that others hold too"
-            continue
-        standing.append(row)
-        encoded = rest.encode()
-        edits = json.loads(columns["edits"][row] or "{}") | {EDIT: int(gone.sum())}
-        columns["text"][row], columns["num_bytes"][row] = rest, len(encoded)
-        columns["sha256"][row] = hashlib.sha256(encoded).digest()
-        columns["edits"][row] = json.dumps(edits, sort_keys=True)
-    arrays = [
-        pa.array(columns[field.name], field.type) if field.name in columns else batch.column(field.name)
-        for field in batch.schema
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema), standing
+def _without(lines: Hashes, _: Sequence[int], texts: Sequence[bytes]) -> list[Cut]:
+    found = []
+    for text, (hashes, _) in zip(texts, minhash.lines(texts), strict=True):
+        gone = np.isin(hashes, lines).tolist()
+        if any(gone):
+            rest = _join([line for line, out in zip(text.decode().split("\n"), gone, strict=True) if not out])
+            found.append(Cut(rest, sum(gone)))
+        else:
+            found.append(Cut(None, 0))
+    return found
 
 
 def _join(lines: Sequence[str]) -> str:
     """Where lines are gone, one empty line stands between paragraphs, not several."""
     return re.sub(r"\n(?:[ \t]*\n){2,}", "\n\n", "\n".join(lines)).strip()
-
-
-def _passed(batch: Any) -> tuple[list[int], list[bytes]]:
-    """Rows that no step has dropped, and their texts."""
-    import pyarrow as pa
-
-    rows = np.flatnonzero(np.asarray(batch.column("reason").is_null()))
-    return rows.tolist(), batch.column("text").cast(pa.binary()).take(pa.array(rows)).to_pylist()
-
-
-def _batches(part: Path) -> Any:
-    import pyarrow as pa
-
-    with pa.OSFile(str(part)) as file, pa.ipc.open_file(file) as opened:
-        for number in range(opened.num_record_batches):
-            yield opened.get_batch(number)
-
-
-def _schema(part: Path) -> Any:
-    import pyarrow as pa
-
-    with pa.OSFile(str(part)) as file, pa.ipc.open_file(file) as opened:
-        return opened.schema
 
 
 def _counted(source: Source, unit: int) -> Path:

@@ -97,6 +97,22 @@ def lines(texts: Sequence[bytes]) -> list[tuple[Hashes, NDArray[np.int32]]]:
     return list(zip(np.split(hashes, ends[:-1]), np.split(num_words, ends[:-1]), strict=True)) if texts else []
 
 
+def words(texts: Sequence[bytes]) -> list[tuple[Hashes, Ints, Ints]]:
+    """For each text its words' hashes (uint64), and the bytes where each begins and ends (int64)."""
+    library = _library()
+    if library is None:
+        return [minhash_numpy.words(text) for text in texts]
+    offsets = _offsets(texts)
+    room = int(offsets[-1]) // 2 + len(texts) + 1
+    hashes, begins, ends = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
+    last = np.empty(len(texts), np.int64)
+    joined = np.frombuffer(b"".join(texts), np.uint8)
+    arrays = (joined, offsets, len(texts), hashes, begins, ends, last)
+    _demand_memory(library.orfevre_words(*(one if isinstance(one, int) else one.ctypes.data for one in arrays)))
+    bounds = zip([0, *last.tolist()], last.tolist(), strict=False)
+    return [(hashes[low:high], begins[low:high], ends[low:high]) for low, high in bounds]
+
+
 def shared(members: Hashes, starts: Ints, ends: Ints) -> Ints:
     """How many members two sets share, for pairs of sets: int64 `[num_pairs]`.
 
@@ -157,6 +173,7 @@ def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
     library.orfevre_signatures.argtypes = [pointer, pointer, count, pointer, pointer, width, pointer, pointer]
     library.orfevre_shingles.argtypes = [pointer, pointer, count, pointer, pointer]
     library.orfevre_lines.argtypes = [pointer, pointer, count, pointer, pointer]
+    library.orfevre_words.argtypes = [pointer, pointer, count, pointer, pointer, pointer, pointer]
     library.orfevre_shared.argtypes = [pointer, pointer, pointer, count, pointer]
     library.orfevre_shared.restype = None
     return library

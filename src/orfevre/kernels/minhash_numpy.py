@@ -57,6 +57,11 @@ def lines(text: bytes) -> tuple[Hashes, NDArray[np.int32]]:
 
 def word_hashes(text: bytes) -> Hashes:
     """64-bit hash of each word: its folded bytes, 16 a round, the last round padded with zeros."""
+    return words(text)[0]
+
+
+def words(text: bytes) -> tuple[Hashes, NDArray[np.int64], NDArray[np.int64]]:
+    """Hash of each word, where it begins, and where it ends."""
     folded = np.concatenate((fold(text), np.zeros(ROUND, np.uint8)))
     inside = folded != 0
     edges = np.flatnonzero(np.diff(inside, prepend=False))
@@ -70,7 +75,7 @@ def word_hashes(text: bytes) -> Hashes:
         for half in np.ascontiguousarray(block).view("<u8").astype(np.uint64).T:
             mixed = (hashes[longer] ^ half) * WORD_FACTOR
             hashes[longer] = mixed ^ (mixed >> np.uint64(32))
-    return hashes
+    return hashes, starts.astype(np.int64), (starts + lengths).astype(np.int64)
 
 
 def fold(text: bytes) -> Bytes:

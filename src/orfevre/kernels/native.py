@@ -15,7 +15,7 @@ def library() -> ctypes.CDLL | None:
         return None
     try:
         loaded = ctypes.CDLL(spec.origin)
-        _ = loaded.orfevre_lines  # the newest of the text kernels
+        _ = loaded.orfevre_words  # the newest of the text kernels
     except (OSError, AttributeError):  # built for another machine, or by an older orfevre
         return None
     return loaded

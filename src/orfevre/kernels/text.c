@@ -271,6 +271,33 @@ int32_t orfevre_lines(const uint8_t *text, const int64_t *offset, int64_t num_do
     return !ready;
 }
 
+/* Every word of many documents: its hash, and where it begins and ends in its document; returns 0, or 1 for want of memory.
+ * hash, begins, ends: room for (bytes of the texts / 2 + num_documents); last: int64 [num_documents], where each one's
+ * words end. */
+int32_t orfevre_words(const uint8_t *text, const int64_t *offset, int64_t num_documents, uint64_t *hash, int64_t *begins,
+                      int64_t *ends, int64_t *last)
+{
+    reader r;
+    int64_t total = 0;
+    int ready = prepare(&r, offset, num_documents);
+    for (int64_t d = 0; ready && d < num_documents; d++) {
+        int64_t whole = offset[d + 1] - offset[d];
+        begin(&r, text + offset[d], whole);
+        while (r.left > 0) {
+            int64_t at = whole - r.left;
+            r.next = r.num_words;
+            next_chunk(&r);
+            for (int64_t w = 0; w < r.num_words; w++, total++) {
+                hash[total] = r.word[w];
+                begins[total] = at + r.edge[2 * w], ends[total] = at + r.edge[2 * w + 1];
+            }
+        }
+        last[d] = total;
+    }
+    release(&r);
+    return !ready;
+}
+
 /* How many members two sets share, for many pairs of sets. A set is set[from .. to), in ascending order, no repeats.
  * from, to: int64 [num_pairs, 2], places in `set`; shared: int64 [num_pairs]. */
 void orfevre_shared(const uint64_t *set, const int64_t *from, const int64_t *to, int64_t num_pairs, int64_t *shared)

@@ -112,6 +112,15 @@ def test_lines_have_the_hashes_that_the_twin_gives_them(texts: list[bytes]) -> N
         assert len(hashes) == len(text.split(b"\n"))
 
 
+@given(texts=st.lists(TEXTS, max_size=4))
+@example(texts=[])
+@example(texts=[b"a " * 20_000 + b"end", b"", b"x"])
+@pytest.mark.usefixtures("level")
+def test_words_have_the_places_that_the_twin_gives_them(texts: list[bytes]) -> None:
+    for found, text in zip(minhash.words(texts), texts, strict=True):
+        assert all(np.array_equal(own, slow) for own, slow in zip(found, minhash_numpy.words(text), strict=True))
+
+
 def test_lines_are_equal_when_their_words_are() -> None:
     hashes, num_words = minhash.lines([b"Share this: page!\nshare  THIS page\npage this share\n\n..."])[0]
     assert hashes[0] == hashes[1] != hashes[2] and num_words.tolist() == [3, 3, 3, 0, 0]
