@@ -69,3 +69,25 @@ def test_mixture_compares_methods(
     assert benchmarks.main(["mixture", "--data", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "orfevre gp" in said and "linear" in said
+
+
+def test_curation_tokens_prints_ratios_and_whether_the_goal_is_met(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("gigatoken")
+    from benchmarks import curation_tokens
+
+    monkeypatch.setattr(curation_tokens.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "kitoken", None)
+    assert curation_tokens.run(small=True) == 0
+    said = capsys.readouterr().out
+    assert "ratio of speeds, orfevre / tokenizers: median" in said and "goal of 100 MB" in said
+    assert "gigatoken alone: the ids of" in said
+
+
+def test_curation_loader_prints_nanoseconds(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks import curation_loader
+
+    assert curation_loader.run(small=True) == 0
+    said = capsys.readouterr().out
+    assert "ns a sample" in said and "ratio of speeds, orfevre / an index: median" in said
