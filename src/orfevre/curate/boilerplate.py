@@ -116,7 +116,7 @@ def rewrite(task: Task) -> None:
     trimming.rewrite(unit, out, partial(_without, lines), REASON)
 
 
-def _without(lines: Hashes, _: Sequence[int], texts: Sequence[bytes]) -> list[Cut]:
+def _without(lines: Hashes, ids: Sequence[int], texts: Sequence[bytes]) -> list[Cut]:
     found = []
     for text, (hashes, _) in zip(texts, minhash.lines(texts), strict=True):
         gone = np.isin(hashes, lines).tolist()

@@ -27,6 +27,10 @@ class Dedup(Section):
     priority: tuple[str, ...] = ()
     """Names of sources, the one to keep documents of first. Those that are not named follow in the recipe's order."""
 
+    span_words: int = Field(default=0, ge=0)
+    """A run of this many words or a few more that several kept documents hold stays in the best of them only (by
+    source, then id), and is taken out of the others; 0: nothing is. 50 is usual (arXiv 2107.06499). Code too."""
+
     @model_validator(mode="after")
     def _group_is_looser(self) -> Self:
         if self.group_jaccard > self.jaccard:
