@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orfevre import artifact, runner
-from orfevre.curate import boilerplate, contamination, steps
+from orfevre.curate import classifier, boilerplate, classifier, contamination, spans, steps
 from orfevre.curate.settle import settle
 from orfevre.curate.sift import sift
 from orfevre.curate.units import PREPARED, Unit, scratch_of, split_work
@@ -39,7 +39,8 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     counts = runner.run_all(write_source, tasks, recipe.runner, label="writing documents", sizes=sizes, unit="B")
     contamination.survey(recipe, scratch / PREPARED, out)
     stats = {source.name: _of_files(source, units) | own for source, own in zip(recipe.sources, counts, strict=True)}
-    artifact.write_text(out / "stats.json", json.dumps({"sources": stats}, indent=1, ensure_ascii=False) + "\n")
+    table = {"sources": stats} | classifier.report(scratch / PREPARED)
+    artifact.write_text(out / "stats.json", json.dumps(table, indent=1, ensure_ascii=False) + "\n")
     shutil.rmtree(scratch.parent)
     for own in stats.values():
         assert own["read"] == own["kept"] + sum(own["dropped"].values()) + sum(own["broken"].values())
@@ -55,6 +56,7 @@ def _sift_all(recipe: Recipe, units: Sequence[Unit]) -> None:
 def _settle(recipe: Recipe, units: Sequence[Unit], scratch: Path, out: Path) -> list[Task]:
     """Decide over all sources, leave each source's fates in scratch, and refuse a source that came out empty."""
     settled = settle(recipe, units, scratch / "dedup")
+    units = spans.trim(recipe, units, settled, scratch / "spans")
     tasks = []
     for source in recipe.sources:
         parts = tuple(part for unit in units if unit.source.name == source.name for part in unit.parts())

@@ -3,7 +3,7 @@
 import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ class _Automaton(ctypes.Structure):
     """`orfevre_automaton` of automaton.c."""
 
     _fields_ = [
-        *((name, _ADDRESS) for name in ("next", "row", "feature", "weight", "logarithm")),
+        *((name, _ADDRESS) for name in ("next", "row", "feature", "weight", "half", "logarithm")),
         ("num_classes", ctypes.c_int32),
         ("num_logarithms", ctypes.c_int32),
     ]
@@ -36,8 +36,8 @@ class Automaton:
     """`[num_states]`: the row of `next` that a state uses."""
     feature: NDArray[np.int32]
     """`[num_states]`: the feature found in a state, or less than 0."""
-    weight: NDArray[np.float32]
-    """`[num_features, num_classes]`."""
+    weight: NDArray[np.float16]
+    """`[num_features, num_classes]`; the number of classes a multiple of 8 (fill up with columns of zeros)."""
 
     def __post_init__(self) -> None:
         states = len(self.row)
@@ -48,6 +48,7 @@ class Automaton:
             and int(self.next.max(initial=0)) < states
             and int(self.row.max(initial=0)) < len(self.next)
             and int(self.feature.max(initial=-1)) < len(self.weight)
+            and self.weight.shape[1] % 8 == 0
         )
         if not sound:
             raise ValueError("an automaton whose tables do not fit each other")
@@ -75,7 +76,7 @@ class Automaton:
 
     @cached_property
     def _tables(self) -> _Automaton:
-        arrays = (self.next, self.row, self.feature, self.weight, logarithms())
+        arrays = (self.next, self.row, self.feature, self.weight, halves(), logarithms())
         return _Automaton(*(array.ctypes.data for array in arrays), self.weight.shape[1], NUM_LOGARITHMS)
 
     @cached_property
@@ -84,12 +85,13 @@ class Automaton:
         return np.zeros(len(self.weight), np.int32)
 
 
-_LOGARITHMS = np.empty(0, np.float32)
-
-
+@cache
 def logarithms() -> NDArray[np.float32]:
-    """log(1 + count), float32 `[NUM_LOGARITHMS]`; one array that stays."""
-    global _LOGARITHMS  # noqa: PLW0603  # the kernel keeps its address
-    if not len(_LOGARITHMS):
-        _LOGARITHMS = np.log1p(np.arange(NUM_LOGARITHMS, dtype=np.float64)).astype(np.float32)
-    return _LOGARITHMS
+    """log(1 + count), float32 `[NUM_LOGARITHMS]`. Kept, since the kernel holds its address."""
+    return np.log1p(np.arange(NUM_LOGARITHMS, dtype=np.float64)).astype(np.float32)
+
+
+@cache
+def halves() -> NDArray[np.float32]:
+    """What each of the 65,536 float16 numbers stands for, for machines that cannot convert them. Kept likewise."""
+    return np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)

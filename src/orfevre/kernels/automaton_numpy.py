@@ -1,7 +1,5 @@
 """The twin of automaton.c: a walk in Python, sums in NumPy in the same order, so the same floats."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
@@ -20,7 +18,7 @@ class Tables(Protocol):
     @property
     def feature(self) -> NDArray[np.int32]: ...
     @property
-    def weight(self) -> NDArray[np.float32]: ...
+    def weight(self) -> NDArray[np.float16]: ...
 
 
 def scores(
@@ -33,7 +31,7 @@ def scores(
         counts = _counts(model, text)
         hits[number], distinct[number] = counts.total(), len(counts)
         for feature, times in counts.items():  # in the order of first occurrence
-            found[number] += logarithms[min(times, len(logarithms) - 1)] * model.weight[feature]
+            found[number] += logarithms[min(times, len(logarithms) - 1)] * model.weight[feature].astype(np.float32)
     return found, hits, distinct
 
 

@@ -63,7 +63,7 @@ def _alphabet(marks: bool) -> tuple[NDArray[np.int16], NDArray[np.uint64]]:
     kinds, values = np.zeros(256, np.int16), np.arange(256, dtype=np.uint64)
     for byte in range(256):
         char = chr(byte)
-        if byte >= 128 or char.isascii() and char.isalpha():
+        if byte >= 128 or (char.isascii() and char.isalpha()):
             kinds[byte], values[byte] = LETTER, byte if byte >= 128 else ord(char.lower())
         elif char.isdigit():
             kinds[byte], values[byte] = DIGIT, ord("0")

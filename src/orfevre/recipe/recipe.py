@@ -123,6 +123,18 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _classifier_names_sources(self) -> Self:
+        known = {source.name for source in self.sources}
+        for field in ("good", "ordinary"):
+            for name in getattr(self.curate.classifier, field):
+                if name not in known:
+                    raise ValueError(
+                        f"curate.classifier.{field} names {name!r}, which is not a source; the sources are "
+                        f"{', '.join(sorted(known))}"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _sequences_fit(self) -> Self:
         for path, training, model in (
             ("train", self.train, self.model),

@@ -1,12 +1,10 @@
-"""Normalising, quality rules and language, each at its edges."""
+"""Normalising and quality rules, each at its edges."""
 
 import unicodedata
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orfevre.curate import language
 from orfevre.curate.normalise import normalise
 from orfevre.curate.quality import judge
 from orfevre.recipe import Quality
@@ -65,33 +63,3 @@ def test_every_text_is_judged(text: str) -> None:
     for is_code in (False, True):
         drop = judge(text, Quality(min_chars=1), is_code)
         assert (drop is not None and drop.reason == "no_text") == (not text)
-
-
-FRENCH = "Il était une fois un bûcheron et une bûcheronne qui avaient sept enfants, tous garçons. " * 3
-ENGLISH = "Once upon a time there was a woodcutter and his wife who had seven children, all boys. " * 3
-
-
-def test_languages_are_told_apart() -> None:
-    assert language.detect(FRENCH).code == "fr" and language.detect(ENGLISH).code == "en"
-    assert language.detect(FRENCH).confidence > 0.9
-    assert language.detect("xq 12 .").confidence == 0.0
-
-
-def test_a_long_text_is_sampled_in_its_middle() -> None:
-    assert language.detect("x" * 60_000 + FRENCH * 400 + "x" * 60_000).code == "fr"
-
-
-@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60))
-def test_no_text_makes_the_detector_raise(text: str) -> None:
-    assert 0.0 <= language.detect(text).confidence <= 1.0
-
-
-@pytest.mark.parametrize("noise", ["\ufffe", "\U0001ffff", "\ue000", "\ufdd0"])
-def test_characters_that_cld2_refuses_are_set_aside(noise: str) -> None:
-    assert language.detect(FRENCH + noise + FRENCH).code == "fr"
-
-
-def test_prose_languages() -> None:
-    assert all(language.is_prose_language(code) for code in ("en", "fr", "zh", "und"))
-    assert not any(language.is_prose_language(code) for code in ("python", "c", "go", "c++", "js"))
-    assert language.same("zh-Hant", "zh") and language.same("iw", "he") and not language.same("fr", "en")
