@@ -39,6 +39,7 @@ _DATE = re.compile(rb"[0-9]{1,2}([.\-/ ])[0-9]{1,2}\1(?:19|20)[0-9]{2}|(?:19|20)
 
 _US_SSN = re.compile(rb"[0-9]{3}-[0-9]{2}-[0-9]{4}")
 _GROUP = re.compile(rb"[0-9]+")
+_GROUP_BEFORE = re.compile(rb"[0-9]" + _GAP + rb"\Z")
 
 _CALL = re.compile(
     rb"(?:\b(?:t\xc3\xa9l(?:\xc3\xa9phone)?|tel(?:ephone|efon|efono)?|phone|fax|mobile|mobil|portable|handy|cell|gsm"
@@ -125,14 +126,21 @@ def _phones(text: bytes, begin: int, end: int) -> Iterator[tuple[str, int, int]]
 
 
 def _is_in_word(text: bytes, begin: int, end: int) -> bool:
-    """A piece of a longer name or of a hexadecimal number; `x4587`, an extension, may follow."""
+    """A piece of a longer name, of a hexadecimal or a grouped number; `x4587`, an extension, may follow."""
+    if text[begin : begin + 1].isdigit() and _GROUP_BEFORE.search(text, max(0, begin - 4), begin):
+        return True
     before, after = text[max(0, begin - 1) : begin], text[end : end + 1]
     return before.isalnum() or before == b"_" or (after.isalpha() and after != b"x")
 
 
 def _is_phone(written: bytes) -> bool:
     digits = _digits(written)
-    if _DATE.match(written) or _US_SSN.fullmatch(written) or len(set(digits)) < 3 or digits in "01234567890123456789":
+    if (
+        _DATE.match(written)
+        or _US_SSN.fullmatch(written)
+        or len(set(digits)) < 3
+        or digits in ("0123456789", "1234567890")
+    ):
         return False
     if written.startswith(b"+") or digits.startswith("00"):
         number = digits.removeprefix("00")
