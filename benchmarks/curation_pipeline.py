@@ -63,7 +63,7 @@ def lines(data: Path | None, num_bytes: int) -> Iterator[bytes]:
     for found in [_of_file(path) for path in files] or [_of_standard_library()]:
         taken = 0
         for text in found:
-            line = json.dumps({"id": str(number), "text": text}).encode() + b"\n"
+            line = json.dumps({"id": str(number), "text": text}, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
             yield line
             number, taken = number + 1, taken + len(line)
             if taken >= num_bytes * (1 if files else 10):
