@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orfevre import artifact, runner
-from orfevre.curate import classifier, boilerplate, classifier, contamination, spans, steps
+from orfevre.curate import boilerplate, classifier, contamination, spans, steps
 from orfevre.curate.settle import settle
 from orfevre.curate.sift import sift
 from orfevre.curate.units import PREPARED, Unit, scratch_of, split_work
