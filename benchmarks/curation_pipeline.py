@@ -8,7 +8,6 @@ runner, a pool and a local Ray: wall time, and whether all bytes are equal.
 Text is the beginning of every file in --data's text folder, or the modules of the standard library.
 """
 
-import importlib
 import importlib.util
 import io
 import json
@@ -84,7 +83,7 @@ def _of_standard_library() -> Iterator[str]:
 
 def by_step(source: Path, folder: Path, repeats: int) -> None:
     megabytes = source.stat().st_size / 1e6
-    orders = {"all default rules": steps.ORDER, "deduplication alone": ALONE}
+    orders = {"all default rules": tuple(steps.ORDER), "deduplication alone": ALONE}
     for order in orders.values():
         curate(source, folder, order)  # memory is touched, libraries are loaded
     taken: dict[str, list[Counter[str]]] = {name: [] for name in orders}
@@ -106,7 +105,7 @@ def curate(source: Path, folder: Path, order: Sequence[str], kind: str = "inline
     """CPU seconds by part of one run of the stage; `reading` is what is left: reading, parsing, digests, rows."""
     seconds: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(dir=folder) as out, ExitStack() as patches:
-        patches.enter_context(mock.patch.object(steps, "ORDER", tuple(order)))
+        patches.enter_context(mock.patch.object(steps, "ORDER", {name: steps.ORDER[name] for name in order}))
         patches.enter_context(mock.patch.object(steps, "steps_of", partial(_timed_steps, seconds)))
         for module, name, part in (
             (stage, "sift", "reading"), (stage, "settle", "matching"), (stage, "write_source", "writing"),
@@ -131,7 +130,7 @@ def _timed(seconds: Counter[str], part: str, function: Callable[..., Any]) -> Ca
 
 
 def _timed_steps(seconds: Counter[str], unit: Any) -> list[Any]:
-    made = [(name, importlib.import_module(f"orfevre.curate.{name}").step(unit)) for name in steps.ORDER]
+    made = [(name, make(unit)) for name, make in steps.ORDER.items()]
     return [_timed(seconds, name, step) for name, step in made if step is not None]
 
 

@@ -5,33 +5,56 @@ prepare(recipe, folder) -> None  only where something must exist before any unit
                                  process, idempotent; `folder` is what steps find as unit.prepared
 """
 
-import importlib
-import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 
+from orfevre.curate import (
+    classifier,
+    contamination,
+    forgotten,
+    language,
+    normalise,
+    optout,
+    personal,
+    quality,
+    repair,
+)
 from orfevre.curate.draft import Draft, Step
 from orfevre.curate.units import Unit
 from orfevre.recipe import Recipe
 
-ORDER = (
-    "forgotten", "optout", "repair", "normalise", "quality", "language", "classifier", "personal", "contamination"
-)  # fmt: skip
+ORDER: dict[str, Callable[[Unit], Step | None]] = {
+    "forgotten": forgotten.step,
+    "optout": optout.step,
+    "repair": repair.step,
+    "normalise": normalise.step,
+    "quality": quality.step,
+    "language": language.step,
+    "classifier": classifier.step,
+    "personal": personal.step,
+    "contamination": contamination.step,
+}
+
+PREPARED_BY: tuple[Callable[[Recipe, Path], None], ...] = (
+    forgotten.prepare,
+    optout.prepare,
+    language.prepare,
+    classifier.prepare,
+    contamination.prepare,
+)
 
 
 def steps_of(unit: Unit) -> list[Step]:
     """The steps that the unit's recipe asks for."""
-    made = [module.step(unit) for module in _modules() if hasattr(module, "step")]
+    made = [make(unit) for make in ORDER.values()]
     return [step for step in made if step is not None]
 
 
 def prepare(recipe: Recipe, folder: Path) -> None:
     """What steps need of the whole recipe before the first unit is read."""
     folder.mkdir(parents=True, exist_ok=True)
-    for module in _modules():
-        if hasattr(module, "prepare"):
-            module.prepare(recipe, folder)
+    for make_ready in PREPARED_BY:
+        make_ready(recipe, folder)
 
 
 def apply(steps: Sequence[Step], drafts: Sequence[Draft]) -> None:
@@ -40,8 +63,3 @@ def apply(steps: Sequence[Step], drafts: Sequence[Draft]) -> None:
         left = [draft for draft in drafts if draft.drop is None]
         if left:
             step(left)
-
-
-def _modules() -> list[ModuleType]:
-    names = [f"orfevre.curate.{name}" for name in ORDER]
-    return [importlib.import_module(name) for name in names if importlib.util.find_spec(name) is not None]
