@@ -39,7 +39,7 @@ def _fit_scores(found: Signals, gold: NDArray[np.int64], weight: Floats) -> Tabl
     """Multinomial logistic regression; only languages with sentences get an offset and a trust."""
     rows = np.flatnonzero(gold >= 0)
     known, num = np.unique(gold[rows]), len(language_signals.names())
-    features, blind = language_decision.vote_features(found), ~language_signals.modelled()
+    features, modelled = language_decision.vote_features(found), found.bayes.shape[1]
     voted, seconded = rows[found.first[rows] >= 0], rows[found.second[rows] >= 0]
     place = {row: position for position, row in enumerate(rows.tolist())}
     at = (np.array([place[row] for row in voted.tolist()]), np.array([place[row] for row in seconded.tolist()]))
@@ -64,7 +64,7 @@ def _fit_scores(found: Signals, gold: NDArray[np.int64], weight: Floats) -> Tabl
         second = slope[at[1], found.second[seconded]]
         own = slope.sum(axis=0)
         grad = np.concatenate([
-            [(slope * found.bayes[rows]).sum(), second @ found.share[seconded, 1], own[blind].sum()],
+            [(slope[:, :modelled] * found.bayes[rows]).sum(), second @ found.share[seconded, 1], own[modelled:].sum()],
             features[voted].T @ first,
             own[known] + DECAY * x[head : head + len(known)],
             np.bincount(found.first[voted], first, num)[known] + DECAY * x[head + len(known) :],

@@ -58,3 +58,19 @@ def read(data: Path, joined: tuple[int, ...] = (1,), limit: int = 0) -> list[Tex
             for start in range(0, len(own) - size + 1, size):
                 texts.append(Text(" ".join(own[start : start + size]), label, code, half, size))
     return texts
+
+
+def pieces(file: Path, most: int) -> list[str]:
+    """Pieces of 200 to 400 characters taken evenly from all of a file's documents."""
+    import zstandard
+
+    found = []
+    with file.open("rb") as raw:
+        for line in io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(raw), encoding="utf-8"):
+            text, start = json.loads(line)["text"], 0
+            while len(text) - start >= 200:
+                end = start + 200 + (start * 7919) % 201
+                found.append(text[start:end].strip())
+                start = end
+    kept = [piece for piece in found if len(piece) >= 200]
+    return kept[:: max(1, len(kept) // most)]

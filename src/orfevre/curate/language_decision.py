@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +37,7 @@ CALIBRATION = (
 """Names of the numbers in the table, in the order of `vote_features` and `certainty_features`."""
 
 
-@dataclass(frozen=True)
-class Detected:
+class Detected(NamedTuple):
     code: str
     """ISO 639 code, `und` when there is nothing to tell from."""
 
@@ -90,8 +90,11 @@ def decide(found: Signals, fitted: Table) -> tuple[NDArray[np.int64], Floats]:
 
 def scores(found: Signals, fitted: Table) -> NDArray[np.float32]:
     """Unnormalised log-probabilities of the languages, float32 `[n, L]`."""
-    votes = found.bayes * np.float32(fitted.bayes)
-    votes += (fitted.offset + np.where(language_signals.modelled(), 0.0, fitted.not_modelled)).astype(np.float32)
+    offset, modelled = fitted.offset.astype(np.float32), found.bayes.shape[1]
+    votes = np.empty((len(found.bayes), len(offset)), np.float32)
+    np.multiply(found.bayes, np.float32(fitted.bayes), out=votes[:, :modelled])
+    votes[:, :modelled] += offset[:modelled]
+    votes[:, modelled:] = offset[modelled:] + np.float32(fitted.not_modelled)
     worth = (vote_features(found) * fitted.vote).sum(axis=1)
     rows = np.flatnonzero(found.first >= 0)
     votes[rows, found.first[rows]] += worth[rows] + fitted.trust[found.first[rows]]
@@ -112,7 +115,7 @@ def certainty_features(found: Signals, votes: NDArray[np.float32], best: NDArray
     ahead = votes - votes[rows, best][:, None]
     ahead[rows, best] = -np.inf
     odds = -np.log(np.maximum(np.exp(ahead).sum(axis=1), 1e-11))
-    bayes = np.where(language_signals.modelled(), found.bayes, -np.inf)
+    bayes = found.bayes.copy()
     bayes[rows, found.best] = -np.inf
     agree = (found.first == best).astype(np.float64)
     columns = [

@@ -25,10 +25,10 @@ WINDOWS, WINDOW_CHARS = 4, 300
 
 @dataclass(frozen=True, eq=False)
 class Signals:
-    """Of n texts, with L languages by `names()`."""
+    """Of n texts, with M languages that the Bayes model knows, the first of `names()`."""
 
     bayes: NDArray[np.float32]
-    """`[n, L]`: log-odds against the model's best language over sqrt(bytes); 0 for it and where not `modelled`."""
+    """`[n, M]`: log-odds against the model's best language over sqrt(bytes); 0 for that one."""
 
     best: NDArray[np.int64]
     """`[n]`: the model's best language."""
@@ -67,34 +67,33 @@ def sample(text: str) -> str:
 
 @cache
 def names() -> tuple[str, ...]:
-    """Every language that one of the two knows."""
+    """Every language that one of the two knows; those of the Bayes model come first."""
     import pycld2
 
     detected = set(pycld2.DETECTED_LANGUAGES)
     of_cld2 = {base(code) for name, code in pycld2.LANGUAGES if name in detected}
-    return tuple(sorted((of_cld2 | {base(code) for code in _model()[1]}) - {UNDETERMINED, "xx", "zzp", "tlh"}))
+    _, modelled, _ = _model()
+    return (*modelled, *sorted(of_cld2 - {*modelled, UNDETERMINED, "xx", "zzp", "tlh"}))
 
 
-@cache
-def modelled() -> NDArray[np.bool_]:
-    """`[L]`: whether the Bayes model knows a language."""
-    known = {base(code) for code in _model()[1]}
-    return np.array([name in known for name in names()])
+def num_modelled() -> int:
+    """How many of `names` the Bayes model knows."""
+    return len(_model()[1])
 
 
 def signals(texts: Sequence[str]) -> Signals:
     """Of texts that `sample` has shortened and that have UTF-8."""
     encoded = [text.encode() for text in texts]
     sizes = np.array([len(data) for data in encoded], np.float64)
-    model, _ = _model()
+    model, modelled, twins = _model()
     raw, hits, distinct = model.scores(encoded)
-    bayes = np.zeros((len(texts), len(names())), np.float32)
-    columns, starts, owners = _columns()
-    bayes[:, owners] = np.maximum.reduceat(raw[:, columns], starts, axis=1)
-    top = bayes[:, owners].max(axis=1)
-    bayes[:, owners] -= top[:, None]
+    bayes = raw[:, : len(modelled)]
+    for column, language in enumerate(twins, start=len(modelled)):
+        np.maximum(bayes[:, language], raw[:, column], out=bayes[:, language])
+    best = np.argmax(bayes, axis=1)
+    top = bayes[np.arange(len(bayes)), best]
+    bayes -= top[:, None]
     bayes /= np.sqrt(np.maximum(sizes, 1)).astype(np.float32)[:, None]
-    best = owners[np.argmax(bayes[:, owners], axis=1)]
     return Signals(bayes, best, top / np.maximum(hits, 1), hits * 1.0, distinct * 1.0, sizes, *_cld2(encoded))
 
 
@@ -127,27 +126,38 @@ def _number(code: str) -> int:
 
 
 @cache
-def _columns() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The model's columns put together by language: their order, where each language begins, the languages."""
-    classes = [(_number(code), column) for column, code in enumerate(_model()[1])]
-    ordered = sorted(pair for pair in classes if pair[0] >= 0)
-    owners, starts = np.unique([number for number, _ in ordered], return_index=True)
-    return np.array([column for _, column in ordered], np.int64), starts.astype(np.int64), owners.astype(np.int64)
+def _model() -> tuple[Automaton, tuple[str, ...], tuple[int, ...]]:
+    """py3langid's model; 70 MB in memory, half a second to read.
 
-
-@cache
-def _model() -> tuple[Automaton, tuple[str, ...]]:
-    """py3langid's model and its classes; 70 MB in memory, half a second to read."""
+    Its columns are put in the order of its languages, each once; columns that stand for one a second time (another
+    script, a member of a macrolanguage) follow, with the place of that language. What is no language is left out.
+    """
     import py3langid
 
     path = Path(py3langid.__file__).parent / "data" / "model.npz.xz"
     with lzma.open(path) as file, np.load(io.BytesIO(file.read()), allow_pickle=False) as arrays:
-        weight = arrays["ptc"].astype(np.float16)
-        classes = tuple(map(str, arrays["classes"].tolist()))
+        languages, columns, twins = columns_of(arrays["classes"].tolist())
+        weight = arrays["ptc"].astype(np.float16)[:, columns]
         # the classes' prior is left out: it is the share of languages in its training text, not in anyone's corpus
-        return Automaton(
-            arrays["nextmove"].reshape(-1, 256).astype(np.uint32),
-            arrays["nextmove_row"].astype(np.uint32),
-            arrays["out_feat"].astype(np.int32),
-            np.pad(weight, ((0, 0), (0, -len(classes) % 8))),
-        ), classes
+        return (
+            Automaton(
+                arrays["nextmove"].reshape(-1, 256).astype(np.uint32),
+                arrays["nextmove_row"].astype(np.uint32),
+                arrays["out_feat"].astype(np.int32),
+                np.pad(weight, ((0, 0), (0, -len(columns) % 8))),
+            ),
+            languages,
+            twins,
+        )
+
+
+def columns_of(classes: Sequence[str]) -> tuple[tuple[str, ...], list[int], tuple[int, ...]]:
+    """Languages by name; the classes' columns in their order, then the other ones; the languages of those."""
+    of_language: dict[str, list[int]] = {}
+    for column, code in enumerate(classes):
+        if base(code) != UNDETERMINED:
+            of_language.setdefault(base(code), []).append(column)
+    languages = tuple(sorted(of_language))
+    more = [(place, column) for place, name in enumerate(languages) for column in of_language[name][1:]]
+    first = [of_language[name][0] for name in languages]
+    return languages, first + [column for _, column in more], tuple(place for place, _ in more)
