@@ -22,7 +22,7 @@ check: $(VENV)/installed-dev
 test: check
 	$(BIN)/pytest
 
-test-slow: $(VENV)/installed-dev
+test-slow: $(VENV)/installed-benchmark
 	$(BIN)/pytest -m slow
 
 benchmark: $(VENV)/installed-benchmark

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks import curation
+
 Benchmark = Callable[[Path | None], int]
 """From the folder of data, if any, to the exit code. Only the benchmark that runs is imported: they need extras."""
 
@@ -34,12 +36,6 @@ def quantisation(data: Path | None) -> int:
     return quantisation.run(data)
 
 
-def near_duplicates(data: Path | None) -> int:
-    from benchmarks import near_duplicates
-
-    return near_duplicates.run(data)
-
-
 def mixture(data: Path | None) -> int:
     from benchmarks import mixture
 
@@ -59,21 +55,24 @@ BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
         quantisation,
         "bits per byte in int8 and int4; by name only, --data WORK (a finished run's folder)",
     ),
-    "near_duplicates": (near_duplicates, "the C MinHash kernel beside NumPy and datasketch (extra: benchmark)"),
+    "curation": (curation.run, "all of curation_*; by name only, some 15 minutes (extra: benchmark)"),
+    **{f"curation_{name}": (curation.part(name), f"{what}; by name only") for name, what in curation.PARTS.items()},
     "mixture": (mixture, "the surrogate beside a line and LightGBM; by name only, many minutes (extra: benchmark)"),
 }
-BY_NAME_ONLY = {"decode", "mixture", "quantisation", "train_curves"}
+BY_NAME_ONLY = {
+    "curation", "decode", "mixture", "quantisation", "train_curves", *(f"curation_{name}" for name in curation.PARTS)
+}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    listed = "\n".join(f"  {name:18}{what}" for name, (_, what) in BENCHMARKS.items())
+    listed = "\n".join(f"  {name:24}{what}" for name, (_, what) in BENCHMARKS.items())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=f"Orfevre beside its peers, in one run:\n{listed}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="?", choices=list(BENCHMARKS), help="one of them; by default those of minutes")
-    parser.add_argument("--data", type=Path, help="folder with near_duplicates.jsonl.zst or proxy_runs_*.csv")
+    parser.add_argument("--data", type=Path, help="folder of development data, or the file a benchmark asks for")
     asked = parser.parse_args(arguments)
     if asked.data is not None and not asked.data.exists():
         parser.error(f"--data {asked.data}: no such folder")
@@ -86,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"\n# {name}: {what}", flush=True)
             codes.append(benchmark(asked.data))
         elif asked.name is None:
-            print(f"\n# {name}: {what}\nskipped: python -m benchmarks {name} --data TABLE.csv")
+            print(f"\n# {name}: {what}\nskipped: python -m benchmarks {name} --data ...")
     return max(codes)
 
 
