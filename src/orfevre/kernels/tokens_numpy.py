@@ -40,4 +40,5 @@ def spelled_bytes(ids: Ids, offsets: Counts, sizes: NDArray[np.uint16]) -> Count
 def _sums(values: NDArray[np.generic], offsets: Counts) -> Counts:
     """Of values[offsets[d] : offsets[d + 1]], int64."""
     running = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-    return running[offsets[1:]] - running[offsets[:-1]]
+    made: Counts = running[offsets[1:]] - running[offsets[:-1]]
+    return made

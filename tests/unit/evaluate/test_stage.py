@@ -37,7 +37,7 @@ def write_tokens(folder: Path, held_out: dict[str, int]) -> Path:
             train.add("0" * 16, [made.bos, made.eos], 1)
         with shards.ShardWriter(folder / "shards" / name, "validation", "uint16") as held:
             for number, text in enumerate(texts(name, count)):
-                held.add(f"{number:016x}", made.encode_documents([text])[0], len(text.encode()))
+                held.add(f"{number:016x}", [made.bos, *made.encode(text), made.eos], len(text.encode()))
         sources[name] = shards.SourceIndex(train=train.sizes, validation=held.sizes)
     sizes = {"vocab_size": made.vocab_size, "bos": made.bos, "eos": made.eos, "pad": made.pad}
     shards.write_index(folder, shards.Index(**sizes, dtype="uint16", sources=sources))
