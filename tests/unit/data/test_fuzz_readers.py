@@ -214,6 +214,20 @@ def test_parquet_rows_are_conserved_when_pages_are_damaged(tmp_path: Path) -> No
     assert [(item.number, item.reason) for item in items if isinstance(item, Broken)] == [(11, "unreadable")]
 
 
+def test_arrow_offsets_are_not_believed(tmp_path: Path) -> None:
+    """Found by longer fuzzing: a damaged offset led Arrow out of its memory."""
+    table = pa.table({"text": pa.array(["one", "two", "three"])})
+    file = io.BytesIO()
+    with pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    offsets = b"".join(place.to_bytes(4, "little") for place in (0, 3, 6, 11))
+    assert file.getvalue().count(offsets) == 1
+    for wrong in (2**30, 2**31 - 1, 2**32 - 5):
+        hostile = offsets[:4] + wrong.to_bytes(4, "little") + offsets[8:]
+        (item,) = items_of("x.arrow", file.getvalue().replace(offsets, hostile), tmp_path)
+        assert isinstance(item, Broken) and item.reason == "unreadable"
+
+
 def _bomb(kind: str) -> bytes:
     """A quarter of a gigabyte in a small file."""
     size, zeros = 2**28, bytes(2**20)

@@ -183,6 +183,8 @@ def test_arrow_files_and_streams_are_read(recipe_of: Make, tmp_path: Path) -> No
     for new in (pa.ipc.new_stream, pa.ipc.new_file):
         with new(tmp_path / "x.arrow", table.schema) as writer:
             writer.write_table(table)
+        with pytest.raises(InputError, match="no column 'body'; set text_field to one of text"):
+            items_of(recipe_of(paths=[str(tmp_path / "x.arrow")], text_field="body"))
         items = items_of(recipe_of(paths=[str(tmp_path / "x.arrow")]))
         assert [item.text for item in items] == ["a", None, "c"]
         assert isinstance(items[1], Broken) and items[1].number == 2

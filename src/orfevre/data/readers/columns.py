@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 from orfevre.data.readers.jsonl import facts_of, told_by
 from orfevre.data.readers.record import Broken, Facts, Item, Record
-from orfevre.errors import InputError
+from orfevre.errors import InputError, UserError
 from orfevre.recipe import Reading, Source
 
 BATCH_BYTES = 4 * 2**20
@@ -24,14 +24,15 @@ Names: TypeAlias = tuple[str, Mapping[str, str]]
 
 def read_parquet(file: BinaryIO, path: str, source: Source, reading: Reading) -> Iterator[Item]:
     """Records numbered by row. Raises InputError when a column of the recipe is missing or holds no text."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         table = pq.ParquetFile(file)
         columns = _columns(table.schema_arrow, path, source)
-    except (pa.ArrowException, OSError) as error:
-        yield Broken(0, "unreadable", f"not a Parquet file: {error}")
+    except UserError:  # a ValueError too
+        raise
+    except _damage() as error:
+        yield Broken(0, "unreadable", f"not a Parquet file: {_said(error)}")
         return
     names = (source.text_field, told_by(source))
     first = 1
@@ -43,8 +44,8 @@ def read_parquet(file: BinaryIO, path: str, source: Source, reading: Reading) ->
                 for item in _items(batch, row, names, reading.max_record_bytes):
                     yield item
                     row += 1
-        except (pa.ArrowException, OSError, ValueError) as error:
-            yield Broken(row, "unreadable", f"row group {group + 1}, from row {row}: {error}")
+        except _damage() as error:
+            yield Broken(row, "unreadable", f"row group {group + 1}, from row {row}: {_said(error)}")
             row += 1
         first = max(first + table.metadata.row_group(group).num_rows, row)
 
@@ -61,11 +62,38 @@ def read_arrow(file: BinaryIO, path: str, source: Source, reading: Reading) -> I
         count = getattr(table, "num_record_batches", None)
         batches = iter(table) if count is None else map(table.get_batch, range(count))
         for batch in batches:
+            for column in {names[0], *names[1].values()}:
+                _validate(batch.column(column))
             for item in _items(batch, row, names, reading.max_record_bytes):
                 yield item
                 row += 1
-    except (pa.ArrowException, OSError, ValueError) as error:
-        yield Broken(row, "unreadable", f"not an Arrow file from row {row} on: {error}")
+    except UserError:  # a ValueError too
+        raise
+    except _damage() as error:
+        yield Broken(row, "unreadable", f"not an Arrow file from row {row} on: {_said(error)}")
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """What Arrow raises for damaged files; MemoryError when they claim more than there is."""
+    import pyarrow as pa
+
+    return (pa.ArrowException, OSError, ValueError, MemoryError)
+
+
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _validate(column: Any) -> None:
+    """Arrow believes offsets as they stand in the file, and would follow damaged ones out of its memory.
+
+    Raises ArrowInvalid. Bytes that are not UTF-8 are left for `_values` to tell, text by text.
+    """
+    import pyarrow as pa
+
+    as_bytes = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary(), pa.string_view(): pa.binary_view()}
+    kind = as_bytes.get(column.type)
+    (column if kind is None else column.view(kind)).validate(full=True)
 
 
 def _rewound(file: BinaryIO) -> BinaryIO:
