@@ -25,6 +25,7 @@ from orfevre.curate.language_signals import Signals
 Floats = NDArray[np.float64]
 
 _LETTER = re.compile(r"[^\W\d_]")
+"""Asked only where CLD2 is silent: it looks at nothing but letters."""
 
 MOST_BYTES = 1024
 """Length of a text beyond which more of it makes the fitted confidence no surer."""
@@ -73,8 +74,10 @@ def detect(texts: Sequence[str]) -> list[Detected]:
     best, sure = decide(found, table())
     known = language_signals.names()
     return [
-        Detected(known[number], confidence) if _LETTER.search(text) else Detected(UNDETERMINED, 0.0)
-        for number, confidence, text in zip(best.tolist(), sure.tolist(), samples, strict=True)
+        Detected(known[number], confidence) if vote >= 0 or _LETTER.search(text) else Detected(UNDETERMINED, 0.0)
+        for number, confidence, vote, text in zip(
+            best.tolist(), sure.tolist(), found.first.tolist(), samples, strict=True
+        )
     ]
 
 

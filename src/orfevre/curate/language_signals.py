@@ -9,6 +9,7 @@ import lzma
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,7 @@ def _cld2(encoded: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64
                 continue
         (_, code, share, score), (_, other, rest, _) = details[0], details[1]
         found.append((numbers.get(code, -1), numbers.get(other, -1), share, rest, score))
-    table = np.array(found, np.float64).reshape(len(encoded), 5)
+    table = np.fromiter(chain.from_iterable(found), np.float64, 5 * len(found)).reshape(len(found), 5)
     return table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2:4] / 100, table[:, 4]
 
 
