@@ -117,9 +117,7 @@ static int measure_words(quality_work *work, const uint8_t *text, const uint8_t 
     repeats *r = &work->words;
     int64_t spaces = 0, letters = 0, alphanumerics = 0, chars = 0, last_end = -1;
     int keeps = (work->rules->groups & REPETITION) != 0, hashes = keeps || work->rules->num_stop_words;
-    r->num_words = 0;
-    if (!room_for_word(r)) return 0;
-    r->chars[0] = 0;
+    if (!start_words(r, keeps ? end - text + 1 : 1)) return 0;
     for (const uint8_t *at = text; at < end;) {
         uint8_t class;
         word_facts word;
@@ -141,11 +139,7 @@ static int measure_words(quality_work *work, const uint8_t *text, const uint8_t 
         m->stop_words |= stop_word(work, hash);
         if (!keeps) continue;
         if (!room_for_word(r)) return 0;
-        int64_t w = r->num_words++, bytes = at - start;
-        uint64_t power = 1;
-        for (; bytes >= NUM_POWERS; bytes -= NUM_POWERS - 1) power *= r->powers[NUM_POWERS - 1];
-        r->hash[w] = hash, r->power[w] = power * r->powers[bytes];
-        r->chars[w + 1] = r->chars[w] + word.chars;
+        add_word(r, start, at - start, word.chars, hash);
     }
     m->num_chars = spaces + chars, m->run_chars = chars;
     m->letters_or_spaces = spaces + letters, m->alphanumerics = alphanumerics;

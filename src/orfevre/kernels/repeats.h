@@ -13,7 +13,6 @@
                                                    join to the hash of their bytes in a row */
 #define WORD_BASE UINT64_C(0xD6E8FEB86659FD93)
 #define NUM_POWERS 64
-#define AHEAD 12 /* n-grams whose places are fetched early: a long text's table is larger than the caches */
 
 typedef struct {
     uint64_t hash; /* 0 marks an empty place */
@@ -26,7 +25,11 @@ typedef struct {
     uint64_t *hash;          /* [num_words]: polynomial of the word's bytes */
     uint64_t *power;         /* [num_words]: BYTE_BASE ^ bytes of the word */
     int64_t *chars;          /* [num_words + 1]: characters in the words before */
+    int64_t *start;          /* [num_words + 1]: bytes of the words before */
     uint64_t *gram;          /* [num_words]: scratch */
+    uint8_t *flag;           /* [num_words + 1]: what may repeat */
+    uint8_t *bytes;          /* the words without white space */
+    int64_t room_bytes;
     gram_place *place;       /* scratch table of room_places, a power of two */
     int64_t room_places;
     uint64_t powers[NUM_POWERS];
@@ -41,7 +44,8 @@ static inline void repeats_start(repeats *r)
 
 static inline void repeats_end(repeats *r)
 {
-    free(r->hash), free(r->power), free(r->chars), free(r->gram), free(r->place);
+    free(r->hash), free(r->power), free(r->chars), free(r->start), free(r->gram), free(r->flag), free(r->bytes);
+    free(r->place);
 }
 
 static inline int resize(void **array, int64_t count, size_t size)
@@ -57,10 +61,33 @@ static inline int room_for_word(repeats *r)
     if (r->num_words + 1 < r->room) return 1;
     int64_t room = r->room ? 2 * r->room : 4096;
     if (!resize((void **)&r->hash, room, 8) || !resize((void **)&r->power, room, 8) ||
-        !resize((void **)&r->chars, room + 1, 8) || !resize((void **)&r->gram, room, 8))
+        !resize((void **)&r->chars, room + 1, 8) || !resize((void **)&r->start, room + 1, 8) ||
+        !resize((void **)&r->gram, room, 8) || !resize((void **)&r->flag, room + 1, 1))
         return 0;
     r->room = room;
     return 1;
+}
+
+/* Empties the list of words and makes room for this many bytes of them; 0 for want of memory. */
+static inline int start_words(repeats *r, int64_t num_bytes)
+{
+    r->num_words = 0;
+    if (!room_for_word(r)) return 0;
+    r->chars[0] = r->start[0] = 0;
+    if (num_bytes <= r->room_bytes) return 1;
+    if (!resize((void **)&r->bytes, num_bytes, 1)) return 0;
+    r->room_bytes = num_bytes;
+    return 1;
+}
+
+static inline void add_word(repeats *r, const uint8_t *word, int64_t length, int64_t chars, uint64_t hash)
+{
+    int64_t w = r->num_words++, left = length;
+    uint64_t power = 1;
+    for (; left >= NUM_POWERS; left -= NUM_POWERS - 1) power *= r->powers[NUM_POWERS - 1];
+    r->hash[w] = hash, r->power[w] = power * r->powers[left];
+    r->chars[w + 1] = r->chars[w] + chars, r->start[w + 1] = r->start[w] + length;
+    memcpy(r->bytes + r->start[w], word, (size_t)length);
 }
 
 /* Bits of the index of an emptied table with room for `count` different hashes; 0 for want of memory. */
@@ -105,23 +132,38 @@ static inline uint64_t hash_bytes(const uint8_t *at, int64_t length)
     return mix(h ^ rest);
 }
 
+/* The place of a hash in the table, new (count 0) or not. */
+static inline gram_place *place_of(repeats *r, int bits, uint64_t hash)
+{
+    uint64_t last = ((uint64_t)1 << bits) - 1;
+    hash += !hash;
+    uint64_t at = slot_of(hash, bits);
+    while (r->place[at].hash && r->place[at].hash != hash) at = (at + 1) & last;
+    r->place[at].hash = hash;
+    return r->place + at;
+}
+
 /* Characters of the most frequent n-gram of words joined by a space, times how often it occurs; of several the one that
- * began first. -1 where there are fewer than n words. `gram` holds the hashes of all n-grams. */
+ * began first. -1 where there are fewer than n words, -2 for want of memory. `gram` holds a hash of each word. An n-gram can
+ * repeat only where both (n - 1)-grams in it do: flag has bit n for those that occur twice. */
 static inline int64_t top_gram(repeats *r, int n)
 {
     int64_t num_grams = r->num_words - n + 1;
     if (num_grams <= 0) return -1;
-    int bits = empty_table(r, num_grams, sizeof(gram_place));
+    int bits = empty_table(r, num_grams, sizeof(gram_place)), before = n > 2 ? 1 << (n - 1) : 0;
     if (!bits) return -2;
-    uint64_t last = ((uint64_t)1 << bits) - 1;
-    uint32_t most = 0, first = 0;
+    uint32_t most = 1, first = 0;
     for (int64_t i = 0; i < num_grams; i++) {
-        if (i + AHEAD < num_grams) __builtin_prefetch(r->place + slot_of(r->gram[i + AHEAD], bits));
-        uint64_t hash = r->gram[i] + !r->gram[i], at = slot_of(hash, bits);
-        while (r->place[at].hash && r->place[at].hash != hash) at = (at + 1) & last;
-        gram_place *found = r->place + at;
-        if (!found->hash) found->hash = hash, found->first = (uint32_t)i;
+        if ((r->flag[i] & r->flag[i + 1] & before) != before) continue;
+        uint64_t hash = r->gram[i];
+        for (int k = 1; k < n; k++) hash = hash * WORD_BASE + r->gram[i + k];
+        gram_place *found = place_of(r, bits, hash);
         uint32_t count = ++found->count;
+        if (count == 1) {
+            found->first = (uint32_t)i;
+            continue;
+        }
+        r->flag[i] |= (uint8_t)(1 << n), r->flag[found->first] |= (uint8_t)(1 << n);
         if (count > most || (count == most && found->first < first)) most = count, first = found->first;
     }
     return (r->chars[first + n] - r->chars[first] + n - 1) * (int64_t)most;
@@ -130,34 +172,56 @@ static inline int64_t top_gram(repeats *r, int n)
 /* top[0 .. 3): of 2, 3 and 4 words. 0 for want of memory. */
 static inline int top_grams(repeats *r, int64_t *top)
 {
+    memset(r->flag, 0, (size_t)r->num_words + 1);
     for (int64_t i = 0; i < r->num_words; i++) r->gram[i] = mix(r->hash[i]);
     for (int n = 2; n <= 4; n++) {
-        for (int64_t i = 0; i + n <= r->num_words; i++) r->gram[i] = r->gram[i] * WORD_BASE + mix(r->hash[i + n - 1]);
         top[n - 2] = top_gram(r, n);
         if (top[n - 2] == -2) return 0;
     }
     return 1;
 }
 
+#define HEAD 16 /* bytes */
+#define REPEATS_HEAD 1
+
+/* Where an n-gram of five words or more may repeat or be repeated: where its first HEAD bytes occur twice, or it is shorter.
+ * Leaves those places in `gram` and returns how many; -1 for want of memory. */
+static inline int64_t gather_places(repeats *r)
+{
+    int64_t count = r->num_words, total = r->start[count], found = 0;
+    int bits = empty_table(r, count + 1, sizeof(gram_place));
+    if (!bits) return -1;
+    memset(r->flag, 0, (size_t)count + 1);
+    for (int64_t i = 0; i < count && r->start[i] + HEAD <= total; i++) {
+        const uint8_t *head = r->bytes + r->start[i];
+        gram_place *place = place_of(r, bits, mix(load_8(head) * WORD_BASE + load_8(head + 8)));
+        if (place->count++) r->flag[i] = r->flag[place->first] = REPEATS_HEAD;
+        else place->first = (uint32_t)i;
+    }
+    for (int64_t i = 0; i + 5 <= count; i++)
+        if (r->flag[i] || r->start[i + 5] - r->start[i] < HEAD) r->gram[found++] = (uint64_t)i;
+    return found;
+}
+
 /* Characters in n-grams that occurred before, read from left to right without overlap, for n of 5 to 10: duplicate[0 .. 6).
  * n-grams are compared by their bytes without spaces. 0 for want of memory. */
 static inline int duplicate_grams(repeats *r, int64_t *duplicate)
 {
-    int64_t count = r->num_words;
-    memcpy(r->gram, r->hash, (size_t)count * sizeof *r->gram);
-    for (int n = 2; n <= 10; n++) {
-        for (int64_t i = 0; i + n <= count; i++) r->gram[i] = r->gram[i] * r->power[i + n - 1] + r->hash[i + n - 1];
-        if (n < 5) continue;
-        int64_t chars = 0;
-        int bits = count < n ? 6 : empty_table(r, count, sizeof(uint64_t));
+    int64_t count = r->num_words, num_places = gather_places(r);
+    if (num_places < 0) return 0;
+    for (int n = 5; n <= 10; n++) {
+        int64_t chars = 0, next = 0; /* next: the first word that no n-gram has taken */
+        int bits = empty_table(r, num_places + 1, sizeof(uint64_t));
         if (!bits) return 0;
-        for (int64_t i = 0; i + n <= count;) {
-            if (i + AHEAD < count) __builtin_prefetch((uint64_t *)r->place + slot_of(r->gram[i + AHEAD], bits));
-            if (seen_before((uint64_t *)r->place, bits, r->gram[i])) {
+        for (int64_t p = 0; p < num_places; p++) {
+            int64_t i = (int64_t)r->gram[p];
+            if (i < next) continue;
+            if (i + n > count) break;
+            uint64_t hash = 0;
+            for (int k = 0; k < n; k++) hash = hash * r->power[i + k] + r->hash[i + k];
+            if (seen_before((uint64_t *)r->place, bits, hash)) {
                 chars += r->chars[i + n] - r->chars[i];
-                i += n;
-            } else {
-                i++;
+                next = i + n;
             }
         }
         duplicate[n - 5] = chars;
