@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from orfevre import recipe
-from orfevre.curate import classifier, linear
+from orfevre.curate import classifier, linear, stage
 from orfevre.curate.draft import Draft
 from orfevre.curate.units import Unit
+from orfevre.data.documents import path_of
 from orfevre.data.readers.record import NOTHING_SAID
 from orfevre.errors import InputError, RecipeError
 from orfevre.recipe import Recipe
@@ -19,6 +21,8 @@ from orfevre.recipe import Recipe
 GOOD = "gold silver craft forge anvil hammer careful patient bright engraved".split()  # noqa: SIM905
 ORDINARY = "click buy now free win offer cheap deal cookie subscribe".split()  # noqa: SIM905
 BOTH = "the of and to in is that it was for on are as with".split()  # noqa: SIM905
+
+LOOSE = {"min_chars": 1}
 
 
 def text(rng: random.Random, own: list[str], share: float) -> str:
@@ -40,7 +44,8 @@ def made(folder: Path, count: int = 300, share: float = 0.3, **rules: Any) -> Re
     table = {
         "name": "run",
         "sources": [source | {"licence": "CC0-1.0", "language": "en"} for source in sources],
-        "curate": {"classifier": asked},
+        "runner": {"kind": "inline"},
+        "curate": {"classifier": asked, "quality": LOOSE},
         "mix": {"target": {"books": 1.0}},
     }
     return recipe.from_table(table, "test")
@@ -116,3 +121,14 @@ def test_a_long_document_is_scored_by_parts_of_it() -> None:
     seen = classifier.excerpt(long)
     assert len(seen) <= classifier.MOST_BYTES + 2 and {*seen} >= {*b"abc"}
     assert classifier.excerpt(b"short") == b"short"
+
+
+def test_the_stage_stores_scores_and_says_how_well_it_learnt(tmp_path: Path) -> None:
+    asked = made(tmp_path)
+    out = tmp_path / "out"
+    out.mkdir()
+    stage.run(asked, {}, out)
+    report = json.loads((out / "stats.json").read_text(encoding="utf-8"))["classifier"]
+    assert report["auc"] > 0.99
+    medians = [np.median(pq.read_table(path_of(out, name)).column("quality")) for name in ("books", "web")]
+    assert medians[0] > 0.8 and medians[1] < 0.2
