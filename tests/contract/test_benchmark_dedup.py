@@ -1,4 +1,4 @@
-"""The benchmarks of deduplication run at their smallest and print what they promise. How fast they are, no test says."""
+"""Benchmarks of deduplication run at their smallest and print what they promise. How fast they are, no test says."""
 
 from pathlib import Path
 

@@ -89,7 +89,7 @@ def _values(rows: Rows) -> Floats:
     """log(1 + count) over each row's length."""
     values = np.log1p(np.arange(int(rows.count.max(initial=0)) + 1, dtype=np.float64))[rows.count]
     norms = np.sqrt(_sums(rows.start, values * values))
-    return values / np.repeat(np.maximum(norms, 1e-12), np.diff(rows.start))
+    return np.asarray(values / np.repeat(np.maximum(norms, 1e-12), np.diff(rows.start)))
 
 
 def _product(rows: Rows, weight: NDArray[np.float32]) -> Floats:

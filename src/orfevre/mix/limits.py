@@ -102,7 +102,7 @@ class Limits:
             bounds=[*zip(self.low.tolist(), self.high.tolist(), strict=True), (None, 1.0)],
             method="highs",
         )
-        if not found.success or found.x[-1] < -TOLERANCE:
+        if not found.success or found.x is None or found.x[-1] < -TOLERANCE:
             return None
         return np.asarray(self._onto_box(found.x[None, :size])[0])
 

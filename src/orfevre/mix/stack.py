@@ -70,14 +70,18 @@ class Blend:
     def smooth(self) -> Smooth:
         return self.members[2]
 
+    @property
+    def _believed(self) -> list[tuple[float, law.Law | Smooth]]:
+        return list(zip(self.shares.tolist(), self.members, strict=True))
+
     def mean(self, weights: Array) -> Array:
         """Mixtures [m, S] -> [m]."""
-        told = (share * one.mean(weights) for share, one in zip(self.shares, self.members, strict=True) if share)
+        told = (share * one.mean(weights) for share, one in self._believed if share)
         return np.asarray(sum(told, np.zeros(len(weights))))
 
     def gradient(self, weights: Array) -> Array:
         """At one mixture [S] -> [S]."""
-        slopes = (s * one.gradient(weights) for s, one in zip(self.shares, self.members, strict=True) if s)
+        slopes = (share * one.gradient(weights) for share, one in self._believed if share)
         return np.asarray(sum(slopes, np.zeros(len(weights))))
 
 
