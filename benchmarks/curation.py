@@ -10,6 +10,7 @@ from pathlib import Path
 PARTS = {
     "readers": "records out of JSON lines and WARC beside orjson, FastWARC, warcio, datatrove",
     "extraction": "main text of pages beside trafilatura and resiliparse",
+    "classifier": "the quality classifier: how well it tells sources apart, and how fast",
     "languages": "language identification beside pycld2, py3langid, lingua",
     "filters": "the quality rules of Gopher, C4 and FineWeb beside datatrove; repair beside ftfy",
     "personal": "personal data beside Presidio",
