@@ -117,6 +117,13 @@ def test_features_are_finite_and_lines_are_kept_whole_in_order(drawn: list[tuple
     assert [block for block in found if any(block is other for other in kept)] == kept
 
 
+def test_pages_nested_without_end_are_counted_at_once() -> None:
+    (deep,) = read_html(b"<div>" * 300_000 + b"text", recipes.Curate())
+    assert isinstance(deep, Broken) and "nested" in deep.detail
+    (flat,) = read_html(f"<article><p>{SENTENCE}</p>{'<br><p>x</p>' * 12_000}".encode(), recipes.Curate())
+    assert isinstance(flat, Record)
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_page_or_are_counted(data: bytes) -> None:
     (item,) = read_html(data, recipes.Curate(extraction=recipes.Extraction(min_chars=0)))
