@@ -5,6 +5,8 @@
  * marks are asked for, a run of one other byte (so that "...." is one token, and two line ends in a row are another than
  * one). Spaces, tabs and NUL only part tokens.
  */
+#include "mix.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -27,15 +29,6 @@ static void fill(alphabet *a, int marks)
         a->kind[c] = letter ? LETTER : digit ? DIGIT : space || !marks ? SPACE : MARK;
         a->value[c] = (uint8_t)(upper ? c + 32 : digit ? '0' : c);
     }
-}
-
-static inline uint64_t mix(uint64_t h)
-{
-    h ^= h >> 33;
-    h *= UINT64_C(0xFF51AFD7ED558CCD);
-    h ^= h >> 33;
-    h *= UINT64_C(0xC4CEB9FE1A85EC53);
-    return h ^ (h >> 33);
 }
 
 typedef struct {

@@ -7,6 +7,8 @@
  *
  * A word's hash is its units in base WORD_BASE, mixed; an n-gram's hash its words in base GRAM_BASE, mixed with n.
  */
+#include "mix.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -36,16 +38,6 @@ typedef struct {
     int64_t *document, *gram;
     int64_t capacity, count, current;
 } hits;
-
-/* The finaliser of MurmurHash3: every input bit reaches every output bit. */
-static inline uint64_t mix(uint64_t h)
-{
-    h ^= h >> 33;
-    h *= UINT64_C(0xFF51AFD7ED558CCD);
-    h ^= h >> 33;
-    h *= UINT64_C(0xC4CEB9FE1A85EC53);
-    return h ^ (h >> 33);
-}
 
 /* The code point at `at` (a byte >= 0x80) and its length; -1 and 1 where it is not UTF-8. */
 static inline int32_t decode(const uint8_t *at, const uint8_t *end, int *length)

@@ -9,6 +9,8 @@
 #ifndef ORFEVRE_WORDS_H
 #define ORFEVRE_WORDS_H
 
+#include "mix.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -20,16 +22,6 @@
 #define WORDS_CHUNK 16384 /* bytes folded at once: text, fold and edges stay in the L1 and L2 caches */
 #define WORDS_SLACK 64    /* bytes beyond a fold's end that may be read and written */
 #define WORD_FACTOR UINT64_C(0x9E3779B97F4A7C15)
-
-/* The finaliser of MurmurHash3: every input bit reaches every output bit. */
-static inline uint64_t mix(uint64_t h)
-{
-    h ^= h >> 33;
-    h *= UINT64_C(0xFF51AFD7ED558CCD);
-    h ^= h >> 33;
-    h *= UINT64_C(0xC4CEB9FE1A85EC53);
-    return h ^ (h >> 33);
-}
 
 static inline uint64_t load_8(const uint8_t *at)
 {
