@@ -21,6 +21,9 @@ def check(recipe: Recipe) -> None:
         title=f"Sources of {recipe.name}",
     )
     _print_tasks(recipe)
+    for source in recipe.sources:
+        if source.domains > 1:
+            console.say(f"{source.name} is split by topic: {source.parts[0]} to {source.parts[-1]} for later stages")
     _warn_of_shared(files)
     _refuse_too_little(recipe, files)
     if beyond := recipe.model.beyond_mixtral:

@@ -31,8 +31,8 @@ STAGES = (
         "raw sources -> clean, deduplicated documents",
         reads=(),
         depends=(
-            *(f"sources.*.{key}" for key in ("name", "paths", "exclude", "format", "text_field")),
-            *(f"sources.*.{key}" for key in ("licence", "language", "max_bytes")),
+            *(f"sources.*.{key}" for key in ("name", "paths", "exclude", "format", "text_field", "fields")),
+            *(f"sources.*.{key}" for key in ("split", "licence", "language", "quality", "domains", "max_bytes")),
             *(f"tasks.*.{key}" for key in ("name", "paths", "exclude", "format", "fields", "header")),
             "curate",
         ),

@@ -62,7 +62,7 @@ def trim(recipe: Recipe, units: Sequence[Unit], folder: Path) -> list[Unit]:
         return list(units)
     tasks: list[Task] = []
     ranges: list[Task] = []
-    for name in recipe.source_names:
+    for name in (source.name for source in recipe.sources):
         own = tuple(unit for unit in units if unit.source.name == name and not _is_code(unit))
         size = sum(unit.text_bytes() for unit in own)
         source = Source(own, folder / name, 1 + size // RANGE_BYTES)

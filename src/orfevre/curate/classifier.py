@@ -74,11 +74,11 @@ def report(prepared: Path) -> dict[str, object]:
     return {"classifier": json.loads(path.read_text(encoding="utf-8"))} if path.exists() else {}
 
 
-def excerpt(text: bytes) -> bytes:
-    """The text, or MOST_BYTES of a longer one; a character cut in two at an edge is a token nobody has seen."""
-    if len(text) <= MOST_BYTES:
+def excerpt(text: bytes, most_bytes: int = MOST_BYTES) -> bytes:
+    """The text, or `most_bytes` of a longer one; a character cut in two at an edge is a token nobody has seen."""
+    if len(text) <= most_bytes:
         return text
-    third = MOST_BYTES // 3
+    third = most_bytes // 3
     middle = (len(text) - third) // 2
     return b" ".join((text[:third], text[middle : middle + third], text[-third:]))
 

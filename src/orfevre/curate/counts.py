@@ -26,6 +26,10 @@ class Counts:
         reasons = dropped.column("reason")
         self._broken.update(_values(reasons.filter(broken)))
         self._dropped.update(_values(reasons.filter(pc.invert(broken))))
+        self.add_kept(documents)
+
+    def add_kept(self, documents: Any) -> None:
+        """Documents alone: of a part of a source nobody knows what was dropped."""
         self._languages.update(_values(documents.column("language")))
         self._licences.update(_values(documents.column("licence")))
         edits = documents.column("edits")
@@ -37,13 +41,14 @@ class Counts:
             self._bytes[side] += pc.sum(own).as_py() or 0
 
     def table(self) -> dict[str, Any]:
-        kept = self._documents.total()
+        read = self._documents.total() + self._dropped.total() + self._broken.total()
+        gone = {"dropped": dict(sorted(self._dropped.items())), "broken": dict(sorted(self._broken.items()))}
+        return {"read": read} | gone | self.kept()
+
+    def kept(self) -> dict[str, Any]:
         return {
-            "read": kept + self._dropped.total() + self._broken.total(),
-            "kept": kept,
+            "kept": self._documents.total(),
             "kept_bytes": self._bytes.total(),
-            "dropped": dict(sorted(self._dropped.items())),
-            "broken": dict(sorted(self._broken.items())),
             "edits": dict(sorted(self._edits.items())),
             TRAIN: {"documents": self._documents[TRAIN], "bytes": self._bytes[TRAIN]},
             VALIDATION: {"documents": self._documents[VALIDATION], "bytes": self._bytes[VALIDATION]},

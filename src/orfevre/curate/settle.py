@@ -4,7 +4,7 @@ Only documents that have a copy or a near relation get a fate of their own, in a
 stays, is a group by itself, and falls on the side of the split that its id draws.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from orfevre.curate import dedup, ranking, shuffle, split
 from orfevre.curate.catalogue import Catalogue, Part
 from orfevre.curate.choose import KEPT
-from orfevre.curate.split import Split
+from orfevre.curate.split import Groups, Split
 from orfevre.curate.units import Unit
 from orfevre.recipe import Recipe
 
@@ -33,11 +33,17 @@ class Settled:
     kept: dict[str, int]
     """Documents that stay, for each source."""
 
+    groups: Mapping[str, Callable[[], Iterable[Groups]]]
+    """What the split was decided by: the groups of each source's kept documents,"""
+
+    shared: Mapping[str, Groups]
+    """and those that may span sources."""
+
 
 def settle(recipe: Recipe, units: Sequence[Unit], folder: Path) -> Settled:
     """Leaves its files in `folder`, and takes up those of a run that was cut short. A source of which nothing is kept
     has no place in the split."""
-    names = recipe.source_names
+    names = tuple(source.name for source in recipe.sources)
     priority = ranking.priorities(names, recipe.curate.dedup)
     owner = [names.index(unit.source.name) for unit in units for _ in unit.parts()]
     parts = [Part(part, priority[unit.source.name]) for unit in units for part in unit.parts()]
@@ -58,7 +64,8 @@ def settle(recipe: Recipe, units: Sequence[Unit], folder: Path) -> Settled:
         if kept[name]
     }
     shared = {name: own.fates["group"][own.fates["status"] == KEPT] for name, own in groups.items()}
-    return Settled(paths, split.decide(groups, shared, recipe.curate.validation_fraction, recipe.seed), kept)
+    decided = split.decide(groups, shared, recipe.curate.validation_fraction, recipe.seed)
+    return Settled(paths, decided, kept, groups, shared)
 
 
 def look_up(fates: Fates, ids: NDArray[np.uint64]) -> Fates:

@@ -60,7 +60,7 @@ def trim(recipe: Recipe, units: Sequence[Unit], settled: Settled, folder: Path) 
     """The units without repeated spans, in folders of their own; the same units where the recipe asks for nothing."""
     if not recipe.curate.dedup.span_words:
         return list(units)
-    priority = ranking.priorities(recipe.source_names, recipe.curate.dedup)
+    priority = ranking.priorities([source.name for source in recipe.sources], recipe.curate.dedup)
     tasks, ranges = _tasks(units, settled.fates, priority, folder, recipe.curate.dedup.span_words)
     for function, some, label in (
         (anchors, [task for task in tasks if not _anchors(task, task.number).exists()], "choosing windows"),

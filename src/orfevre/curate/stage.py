@@ -1,8 +1,8 @@
 """From raw sources to documents: read, normalise, judge, deduplicate, split.
 
 Reads    the files that recipe.sources names.
-Writes   documents/<source>.parquet, dropped/<source>.parquet with the reason of every drop, stats.json, and, where
-         the recipe has tasks, contamination.json.
+Writes   documents/<source>.parquet (one of each part, where sources.domains splits a source), dropped/<source>.parquet
+         with the reason of every drop, stats.json, and, where the recipe has tasks, contamination.json.
 Resumes  at units of about curate.shard_bytes of input: finished ones stay in a hidden scratch folder until the end.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orfevre import artifact, runner
-from orfevre.curate import boilerplate, classifier, contamination, spans, steps
+from orfevre.curate import boilerplate, classifier, contamination, domains, spans, steps
 from orfevre.curate.settle import settle
 from orfevre.curate.sift import sift
 from orfevre.curate.units import PREPARED, Unit, scratch_of, split_work
@@ -34,12 +34,13 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     steps.prepare(recipe, scratch / PREPARED)
     _sift_all(recipe, units)
     units = boilerplate.trim(recipe, units, scratch / "boilerplate")
-    tasks = _settle(recipe, units, scratch, out)
+    tasks, words = _settle(recipe, units, scratch, out)
     sizes = [float(task.text_bytes) for task in tasks]
     counts = runner.run_all(write_source, tasks, recipe.runner, label="writing documents", sizes=sizes, unit="B")
     contamination.survey(recipe, scratch / PREPARED, out)
+    split = _of_parts(counts, words)
     stats = {source.name: _of_files(source, units) | own for source, own in zip(recipe.sources, counts, strict=True)}
-    table = {"sources": stats} | classifier.report(scratch / PREPARED)
+    table = {"sources": stats} | split | classifier.report(scratch / PREPARED)
     artifact.write_text(out / "stats.json", json.dumps(table, indent=1, ensure_ascii=False) + "\n")
     shutil.rmtree(scratch.parent)
     for own in stats.values():
@@ -53,19 +54,41 @@ def _sift_all(recipe: Recipe, units: Sequence[Unit]) -> None:
     runner.run_all(sift, waiting, recipe.runner, label="reading sources", sizes=sizes, unit="B")
 
 
-def _settle(recipe: Recipe, units: Sequence[Unit], scratch: Path, out: Path) -> list[Task]:
-    """Decide over all sources, leave each source's fates in scratch, and refuse a source that came out empty."""
+def _settle(
+    recipe: Recipe, units: Sequence[Unit], scratch: Path, out: Path
+) -> tuple[list[Task], Mapping[str, list[str]]]:
+    """Decide over all sources, leave each source's fates in scratch, and refuse a source that came out empty.
+
+    Returns what is to be written, and the words of each part of the sources that are split."""
     settled = settle(recipe, units, scratch / "dedup")
     units = spans.trim(recipe, units, settled, scratch / "spans")
-    tasks = []
+    parts = {
+        source.name: tuple(part for unit in units if unit.source.name == source.name for part in unit.parts())
+        for source in recipe.sources
+    }
+    sizes = Counter[str]()
+    for unit in units:
+        sizes[unit.source.name] += unit.text_bytes()
     for source in recipe.sources:
-        parts = tuple(part for unit in units if unit.source.name == source.name for part in unit.parts())
-        size = sum(unit.text_bytes() for unit in units if unit.source.name == source.name)
-        tasks.append(Task(source, parts, size, settled.fates[source.name], settled.split, out))
-    for task in tasks:
-        if not settled.kept[task.source.name]:
-            _refuse_empty(task)
-    return tasks
+        if not settled.kept[source.name]:
+            fates = settled.fates[source.name]
+            _refuse_empty(Task(source, parts[source.name], sizes[source.name], fates, settled.split, out))
+    divided = domains.divide(recipe, settled, parts, scratch / "domains")
+    tasks = [
+        Task(
+            source, parts[source.name], sizes[source.name], settled.fates[source.name], divided.split, out,
+            divided.labels.get(source.name, ()),
+        )
+        for source in recipe.sources
+    ]  # fmt: skip
+    return tasks, divided.words
+
+
+def _of_parts(counts: Sequence[dict[str, Any]], words: Mapping[str, list[str]]) -> dict[str, Any]:
+    """`{"domains": ...}` for stats.json, taken out of the sources' counts; empty where no source is split."""
+    parts = {name: own for count in counts for name, own in count.pop("parts", {}).items()}
+    table = {name: {"words": words[name], "documents": own.pop("kept")} | own for name, own in parts.items()}
+    return {"domains": table} if table else {}
 
 
 def _refuse_empty(task: Task) -> None:

@@ -4,7 +4,8 @@ Ids are hashes, so equal ranges of ids hold about equal amounts of text: a sourc
 RANGE_BYTES of text, whatever parts it was read in.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from orfevre.curate import parts
+from orfevre.curate import domains, parts
 from orfevre.curate.choose import EXACT, KEPT, NEAR
 from orfevre.curate.counts import Counts
 from orfevre.curate.settle import look_up
 from orfevre.curate.split import Split
-from orfevre.data.documents import DOCUMENTS, DROPPED, TRAIN, VALIDATION, TableWriter
+from orfevre.data.documents import DOCUMENTS, DROPPED, TRAIN, VALIDATION, TableWriter, path_of
 from orfevre.recipe import Source
 
 RANGE_BYTES = 64 * 2**20
@@ -40,40 +41,67 @@ class Task:
     fates: Path
     split: Split
     out: Path
+    labels: tuple[Path, ...] = ()
+    """Where the source is split: the part of each of its documents (domains.LABEL), a file for each of `parts`."""
     range_bytes: int = RANGE_BYTES
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the sources that are written: the parts of one that is split."""
+        return self.source.parts if self.labels else (self.source.name,)
 
 
 def write_source(task: Task) -> dict[str, Any]:
-    """Write documents/<source>.parquet and dropped/<source>.parquet; return the source's counts."""
+    """Write documents/<source>.parquet, or one of each part, and dropped/<source>.parquet; return the source's counts,
+    with those of its parts where it is split."""
     fates = np.load(task.fates, mmap_mode="r")
-    counts = Counts()
-    name = f"{task.source.name}.parquet"
-    with (
-        TableWriter(task.out / "documents" / name, DOCUMENTS) as kept,
-        TableWriter(task.out / "dropped" / name, DROPPED) as dropped,
-    ):
-        for rows in _ranges(task):
+    counts, of_parts = Counts(), [Counts() for _ in task.names]
+    with ExitStack() as stack:
+        kept = [stack.enter_context(TableWriter(path_of(task.out, name), DOCUMENTS)) for name in task.names]
+        dropped = stack.enter_context(TableWriter(task.out / "dropped" / f"{task.source.name}.parquet", DROPPED))
+        for low, high, rows in _ranges(task):
             ids = rows.column("id").to_numpy()
             order = np.argsort(ids)  # ids differ, so there is but one order
             own = _fates_of(ids[order], np.asarray(rows.column("reason").is_null())[order], fates)
             stays = own["status"] == KEPT
-            documents = _documents(rows.take(pa.array(order[stays])), own[stays], task)
+            part = _parts_of(ids[order[stays]], low, high, task)
+            documents = _documents(rows.take(pa.array(order[stays])), own[stays], part, task)
             left_out = rows.take(pa.array(order[~stays]))
             gone = _dropped(left_out, own[~stays], task.source)
-            kept.write(documents)
+            for number, own_documents in enumerate(_by_part(documents, part, task)):
+                kept[number].write(own_documents)
+                if task.labels:
+                    of_parts[number].add_kept(own_documents)
             dropped.write(gone)
             counts.add(documents, gone, left_out.column("broken"))
-    return counts.table()
+    found = {name: own.kept() for name, own in zip(task.names, of_parts, strict=True)}
+    return counts.table() | ({"parts": found} if task.labels else {})
 
 
-def _ranges(task: Task) -> Iterator[Any]:
-    """Tables of the rows of one range of ids, range after range."""
+def _parts_of(ids: NDArray[np.uint64], low: int, high: int, task: Task) -> NDArray[np.uint8]:
+    """The number of each kept document's part, ids ascending; 0 where the source is whole."""
+    if not task.labels:
+        return np.zeros(len(ids), np.uint8)
+    found = domains.between(task.labels, low, high)
+    assert np.array_equal(found["id"], ids), "every kept document has a part"
+    return np.array(found["part"])
+
+
+def _by_part(documents: Any, part: NDArray[np.uint8], task: Task) -> Sequence[Any]:
+    """Tables of the documents of each part."""
+    if not task.labels:
+        return [documents]
+    return [documents.take(pa.array(np.flatnonzero(part == number))) for number in range(len(task.names))]
+
+
+def _ranges(task: Task) -> Iterator[tuple[int, int, Any]]:
+    """Ranges of ids, each with a table of its rows."""
     num_ranges = max(1, -(-task.text_bytes // task.range_bytes))
     bounds = [2**64 * place // num_ranges for place in range(num_ranges + 1)]
     for low, high in pairwise(bounds):
         batches = [batch for part in task.parts for batch in parts.read(part, low, high)]
         if batches:
-            yield pa.Table.from_batches(batches, parts.ROWS).combine_chunks()
+            yield low, high, pa.Table.from_batches(batches, parts.ROWS).combine_chunks()
 
 
 def _fates_of(ids: NDArray[np.uint64], passed: NDArray[np.bool_], fates: NDArray[np.void]) -> NDArray[np.void]:
@@ -84,10 +112,10 @@ def _fates_of(ids: NDArray[np.uint64], passed: NDArray[np.bool_], fates: NDArray
     return own
 
 
-def _documents(rows: Any, own: NDArray[np.void], task: Task) -> Any:
+def _documents(rows: Any, own: NDArray[np.void], part: NDArray[np.uint8], task: Task) -> Any:
     made = {
         "id": _hexadecimal(rows.column("id").to_numpy()),
-        "source": pa.repeat(task.source.name, len(rows)),
+        "source": pa.array(task.names, pa.string()).take(pa.array(part)),
         "sha256": _digests(rows.column("sha256")),
         "raw_sha256": _digests(rows.column("raw_sha256")),
         "group": _hexadecimal(own["group"]),

@@ -38,7 +38,7 @@ def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     index = shards.read_index(tokenized)
     held_out = {name: shards.open_shard(tokenized, name, "validation") for name in index.sources}
     held_out = {name: shard for name, shard in held_out.items() if shard.num_documents}
-    _check_target(recipe.mix.target, held_out, tokenized)
+    _check_target(recipe.target, held_out, tokenized)
     model = checkpoint.load_trained(inputs["train"])
     made = tokenizer.load(tokenized / "tokenizer.json")
     prompts = _encode_prompts(recipe.evaluate, made, model)
@@ -68,7 +68,7 @@ def summarise(recipe: Recipe, scores: Mapping[str, scoring.SourceScore]) -> dict
             "bytes": sum(scored.num_bytes),
             "tokens": scored.tokens,
         }
-    target = {name: weight for name, weight in recipe.mix.target.items() if weight > 0}
+    target = {name: weight for name, weight in recipe.target.items() if weight > 0}
     parts = [weight * draws[name] for name, weight in target.items()]
     freedom = bootstrap.combined_freedom(
         [float(np.var(part)) for part in parts], [len(scores[name].nats) - 1 for name in target]

@@ -28,7 +28,7 @@ def of_recipe(recipe: Recipe, train_tokens: Mapping[str, int]) -> Limits:
     low = np.minimum(low, high)
     # sums that miss 1 by rounding would leave no mixture at all
     low, high = low / max(1.0, float(np.sum(low))), high * max(1.0, 1.0 / float(np.sum(high)))
-    found = Limits(names, low, np.minimum(high, 1.0), conflict.caps(recipe.mix.groups, names))
+    found = Limits(names, low, np.minimum(high, 1.0), conflict.caps(recipe.groups, names))
     if recipe.mix.trust_ratio:
         found = conflict.trusted(found, natural, recipe.mix.trust_ratio)
     if not conflict.possible(found):

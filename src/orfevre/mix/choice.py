@@ -64,7 +64,7 @@ class Choice:
 
 def problem(recipe: Recipe, train_tokens: Mapping[str, int], limits: Limits, validated: tuple[str, ...]) -> Problem:
     tokens = np.array([train_tokens[name] for name in limits.sources], dtype=np.float64)
-    target = np.array([recipe.mix.target.get(name, 0.0) for name in validated])
+    target = np.array([recipe.target.get(name, 0.0) for name in validated])
     return Problem(limits, tokens / np.sum(tokens), validated, target / np.sum(target))
 
 
@@ -74,7 +74,7 @@ def proxy_runs(recipe: Recipe, asked: Problem) -> list[Run]:
     All proxies share one seed, hence one initialisation: what it does to every loss alike does not blur the comparison.
     The repeats differ in it, so the noise they show is no less than the proxies'.
     """
-    target = np.array([recipe.mix.target.get(name, 0.0) for name in asked.sources])
+    target = np.array([recipe.target.get(name, 0.0) for name in asked.sources])
     mixtures = design(asked.natural, target, asked.limits, recipe.mix.num_proxies, recipe.seed)
     runs = [
         Run(f"p{number:03d}", "proxy", asked.named(mixture), recipe.seed) for number, mixture in enumerate(mixtures)

@@ -27,7 +27,7 @@ def mixture_table(recipe: Recipe, asked: Problem, choice: Choice, train_tokens: 
     }
     return {
         "sources": list(asked.sources),
-        "target": {name: recipe.mix.target.get(name, 0.0) for name in asked.sources},
+        "target": {name: recipe.target.get(name, 0.0) for name in asked.sources},
         "confidence": recipe.mix.confidence,
         "unit": "bits per byte",
         "weights": asked.named(choice.weights),

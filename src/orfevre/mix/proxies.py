@@ -58,7 +58,7 @@ def bench(recipe: Recipe, tokenize: Path) -> Bench:
     """Raises InputError when a target source has no held-out text."""
     index = shards.read_index(tokenize)
     validated = tuple(name for name in recipe.source_names if index.sources[name].validation.tokens > 0)
-    for name, weight in recipe.mix.target.items():
+    for name, weight in recipe.target.items():
         if weight > 0 and name not in validated:
             raise InputError(
                 f"mix.target.{name} = {weight:g}, but {name} has no held-out text: give it more documents, raise "

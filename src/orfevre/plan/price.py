@@ -49,8 +49,9 @@ def price(
     warnings = [line for job, run in priced for line in notices.warnings(job, run)]
     notes = [line for job, run in priced for line in notices.notes(job, run)]
     if mixture is not None and tokens_by_source is not None:
-        warnings += notices.epochs(work[0], recipe.sources, mixture["weights"], tokens_by_source)
-        notes += [notices.text_to_find(job, recipe.sources, tokens_by_source) for job in work[1:]]
+        read = [recipe.source(name) for name in recipe.source_names]
+        warnings += notices.epochs(work[0], read, mixture["weights"], tokens_by_source)
+        notes += [notices.text_to_find(job, read, tokens_by_source) for job in work[1:]]
     return Bill(
         runs=runs,
         assumptions=notices.assumptions(work, recipe.plan.max_overhead_fraction, USABLE_MEMORY),

@@ -161,9 +161,12 @@ def _consequences(run: Run, table: Facts) -> list[str]:
 
 
 def _emptied(run: Run, reached: dict[str, int]) -> list[str]:
-    """Sources of which every document is reached."""
+    """Sources of which every document is reached; of one that is split, in all its parts together."""
     sources = load(run.curate / "stats.json")["sources"]
-    return [name for name, number in reached.items() if name in sources and number == sources[name]["kept"]]
+    gone: Counter[str] = Counter()
+    for name, number in reached.items():
+        gone[run.recipe.whole(name).name if name in run.recipe.source_names else name] += number
+    return [name for name, number in gone.items() if name in sources and number == sources[name]["kept"]]
 
 
 def _recipe_of(run: Run) -> str:

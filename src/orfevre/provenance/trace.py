@@ -71,7 +71,7 @@ def whole(run: Run, row: Facts) -> Facts:
     facts: Facts = {"id": identity, "state": "kept" if kept else "dropped"}
     facts |= {key: row[key] for key in _COLUMNS if row.get(key) not in (None, "")}
     facts["edits"] = json.loads(row.get("edits") or "{}")
-    facts.setdefault("licence", next((each.licence for each in run.recipe.sources if each.name == source), ""))
+    facts.setdefault("licence", _licence(run, source))
     if "share" in row:
         facts["share"] = row["share"]
     facts["excerpt"] = excerpt(row.get("text") or "", row.get("passage", ""))
@@ -82,6 +82,11 @@ def whole(run: Run, row: Facts) -> Facts:
     facts["training"] = usage.as_table(trained) if _in_training(facts) else None
     facts["release"] = usage.as_table(usage.released(run)) if facts["training"] else None
     return facts
+
+
+def _licence(run: Run, source: str) -> str:
+    """Of a source, or of the one that the part of this name was split from; empty if the recipe has changed since."""
+    return run.recipe.source(source).licence if source in run.recipe.source_names else ""
 
 
 _COLUMNS = (

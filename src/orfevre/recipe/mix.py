@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from .base import Count, Fraction, Name, Section
 from .model import Model, Training
 
+LEAST_ROOM = 0.01
+"""Between the least and the largest share of a group."""
+
 
 class Group(Section):
     """Sources whose shares are limited together: those of one licence, one language, one owner."""
@@ -15,7 +18,7 @@ class Group(Section):
     """What it is called in the report."""
 
     sources: tuple[Name, ...] = Field(min_length=1)
-    """Its members."""
+    """Its members; a source that is split by `domains` stands for all its parts."""
 
     min_weight: Fraction = 0.0
     """Least share of all of them together."""
@@ -25,9 +28,9 @@ class Group(Section):
 
     @model_validator(mode="after")
     def _leaves_room(self) -> Self:
-        if self.max_weight - self.min_weight < 0.01:
+        if self.max_weight - self.min_weight < LEAST_ROOM:
             raise ValueError(
-                f"group {self.name} must have max_weight {self.max_weight:g} at least 0.01 above min_weight "
+                f"group {self.name} must have max_weight {self.max_weight:g} at least {LEAST_ROOM} above min_weight "
                 f"{self.min_weight:g}"
             )
         return self
@@ -35,7 +38,8 @@ class Group(Section):
 
 class Mix(Section):
     target: dict[Name, Fraction]
-    """What the model should be good at: weights over the sources' held-out text, summing to 1."""
+    """What the model should be good at: weights over the sources' held-out text, summing to 1. What a source
+    that is split by `domains` has is divided evenly over its parts."""
 
     num_proxies: int = Field(default=32, ge=8)
     """Small runs, each on its own mixture."""
@@ -50,10 +54,10 @@ class Mix(Section):
     """Budget of one proxy and of each check run."""
 
     min_weights: dict[Name, Fraction] = Field(default={})
-    """Least share of a source in the chosen mixture."""
+    """Least share of a source in the chosen mixture; of one that is split by `domains`, of its parts together."""
 
     max_weights: dict[Name, Fraction] = Field(default={})
-    """Largest share of a source in the chosen mixture."""
+    """Largest share of a source in the chosen mixture; of one that is split by `domains`, of its parts together."""
 
     groups: tuple[Group, ...] = ()
     """Limits on what several sources make up together."""

@@ -207,7 +207,8 @@ class Phase(Section):
     """Where it ends, as a share of the run's samples; it begins where the phase before it ended."""
 
     weights: Literal["mixture"] | dict[Name, NonNegative] = "mixture"
-    """`mixture` is what the mix stage chose; otherwise a weight for each source read, summing to 1."""
+    """`mixture` is what the mix stage chose; otherwise a weight for each source read, summing to 1. What a
+    source that is split by `domains` has is divided evenly over its parts."""
 
     @model_validator(mode="after")
     def _is_a_mixture(self) -> Self:

@@ -4,10 +4,11 @@ from typing import Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
+from . import domains
 from .base import Section
 from .curate import Curate
 from .farm import Plan
-from .mix import Mix
+from .mix import Group, Mix
 from .model import Model, Train
 from .outcome import Evaluate, Release
 from .sources import Source
@@ -67,11 +68,33 @@ class Recipe(Section):
     """How it is published."""
 
     def source(self, name: str) -> Source:
-        return next(source for source in self.sources if source.name == name)
+        """The source of that name, or, of a part of a split source, a copy under the part's name."""
+        whole = self.whole(name)
+        return whole if whole.name == name else whole.part(name)
+
+    def whole(self, name: str) -> Source:
+        """The source of that name, or the one that the part of that name was split from."""
+        return next(source for source in self.sources if name == source.name or name in source.parts)
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        return tuple(source.name for source in self.sources)
+        """Of every source that stages after curate know: parts stand in place of the source that was split."""
+        return tuple(name for source in self.sources for name in source.parts)
+
+    @property
+    def target(self) -> dict[str, float]:
+        """mix.target over source_names: what a split source was given is divided evenly over its parts."""
+        return domains.spread(self.mix.target, self.sources)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """mix.groups over source_names, and the limits of each split source as a group of its parts."""
+        return domains.groups(self.mix, self.sources)
+
+    @property
+    def phased(self) -> Train:
+        """The training run with its phases' weights over source_names, divided as the target is."""
+        return domains.phased(self.train, self.sources)
 
     @field_validator("sources", "tasks")
     @classmethod
@@ -83,56 +106,71 @@ class Recipe(Section):
         return entries
 
     @model_validator(mode="after")
+    def _parts_are_new_names(self) -> Self:
+        domains.refuse_taken_names(self.sources)
+        return self
+
+    @model_validator(mode="after")
     def _mix_names_sources(self) -> Self:
-        known = set(self.source_names)
         for field in ("target", "min_weights", "max_weights"):
             for name in getattr(self.mix, field):
-                if name not in known:
-                    raise ValueError(f"mix.{field}.{name} is not a source; the sources are {', '.join(sorted(known))}")
+                if name not in self._nameable:
+                    raise ValueError(f"mix.{field}.{name} is not a source; the sources are {self._known}")
+            domains.refuse_overlap(f"mix.{field}", getattr(self.mix, field), self.sources)
         return self
 
     @model_validator(mode="after")
     def _phases_name_sources(self) -> Self:
-        named = {name for phase in self.train.phases if phase.weights != "mixture" for name in phase.weights}
-        if unknown := sorted(named - set(self.source_names)):
-            raise ValueError(
-                f"train.phases: {unknown[0]} is not a source; the sources are {', '.join(sorted(self.source_names))}"
-            )
+        for phase in self.train.phases:
+            if phase.weights == "mixture":
+                continue
+            if unknown := sorted(set(phase.weights) - self._nameable):
+                raise ValueError(f"train.phases: {unknown[0]} is not a source; the sources are {self._known}")
+            domains.refuse_overlap("train.phases", phase.weights, self.sources)
         return self
 
     @model_validator(mode="after")
     def _groups_name_sources(self) -> Self:
-        taken = set(self.source_names)
+        taken = set(self._nameable)
         for group in self.mix.groups:
             if group.name in taken:
                 raise ValueError(f"mix.groups: {group.name!r} names a source or another group too; rename it")
             taken.add(group.name)
-            if unknown := sorted(set(group.sources) - set(self.source_names)):
+            if unknown := sorted(set(group.sources) - self._nameable):
                 raise ValueError(
-                    f"mix.groups {group.name}: {unknown[0]} is not a source; the sources are "
-                    f"{', '.join(sorted(self.source_names))}"
+                    f"mix.groups {group.name}: {unknown[0]} is not a source; the sources are {self._known}"
                 )
+        domains.refuse_narrow(self.mix, self.sources)
         return self
 
     @model_validator(mode="after")
     def _priority_names_sources(self) -> Self:
-        for name in self.curate.dedup.priority:
-            if name not in self.source_names:
-                known = ", ".join(sorted(self.source_names))
-                raise ValueError(f"curate.dedup.priority: {name!r} is not a source; the sources are {known}")
+        self._require_whole("curate.dedup.priority:", self.curate.dedup.priority, "is not a source")
         return self
 
     @model_validator(mode="after")
     def _classifier_names_sources(self) -> Self:
-        known = {source.name for source in self.sources}
         for field in ("good", "ordinary"):
-            for name in getattr(self.curate.classifier, field):
-                if name not in known:
-                    raise ValueError(
-                        f"curate.classifier.{field} names {name!r}, which is not a source; the sources are "
-                        f"{', '.join(sorted(known))}"
-                    )
+            names = getattr(self.curate.classifier, field)
+            self._require_whole(f"curate.classifier.{field} names", names, "which is not a source")
         return self
+
+    @property
+    def _nameable(self) -> set[str]:
+        """Sources as the user wrote them, and parts of those that are split."""
+        return {source.name for source in self.sources} | set(self.source_names)
+
+    @property
+    def _known(self) -> str:
+        return ", ".join(sorted(self._nameable))
+
+    def _require_whole(self, place: str, names: tuple[str, ...], said: str) -> None:
+        """Curation reads whole sources: parts are not known before it is done."""
+        known = sorted(source.name for source in self.sources)
+        for name in names:
+            if name not in known:
+                comma = "," if said.startswith("which") else ""
+                raise ValueError(f"{place} {name!r}{comma} {said}; the sources are {', '.join(known)}")
 
     @model_validator(mode="after")
     def _sequences_fit(self) -> Self:

@@ -66,11 +66,29 @@ class Source(Section):
     max_epochs: Positive = 4.0
     """How many times the target run may read this source. Up to 4 costs almost nothing (arXiv 2305.16264)."""
 
+    domains: int = Field(default=1, ge=1, le=64)
+    """Split the kept documents by topic into this many sources, `web_1` to `web_8`, for every later stage: the mixture
+    then weighs each. The largest comes first. 1 leaves the source whole."""
+
     max_bytes: int = Field(default=0, ge=0)
     """Take files, in an order drawn from their path's hash, until this many bytes; 0 takes all."""
 
     description: str = ""
     """One line for the model card's data table."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names under which later stages know its documents: its own, or those of its domains."""
+        if self.domains == 1:
+            return (self.name,)
+        return tuple(f"{self.name}_{number}" for number in range(1, self.domains + 1))
+
+    def part(self, name: str) -> "Source":
+        """A copy under the name of one of its parts."""
+        number = self.parts.index(name) + 1
+        of = f"part {number} of {self.domains} of {self.name}, by topic"
+        described = f"{self.description} ({of})" if self.description else of
+        return self.model_copy(update={"name": name, "domains": 1, "description": described})
 
     @field_validator("paths")
     @classmethod

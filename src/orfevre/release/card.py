@@ -92,7 +92,7 @@ def _names(facts: Facts) -> dict[str, Any]:
         "parameter_bin": _bin(facts.parameters.total, PARAMETER_BINS),
         "token_bin": _bin(trained, TOKEN_BINS),
         "time_bin": _bin(facts.manifests["train"].wall_seconds, TIME_BINS),
-        "reasons": sorted({reason for source in facts.sources for reason in source.dropped}),
+        "reasons": sorted({reason for source in facts.curated for reason in source.dropped}),
         "methods": sorted({made.energy_method for made in facts.manifests.values()}),
         "machines": _distinct([made.machine for made in facts.manifests.values()]),
     }

@@ -24,12 +24,8 @@ class SourceFacts:
     description: str
     licence: str
     language: str
-    read: int
-    kept: int
     licences: tuple[str, ...]
     """Licences of its kept documents: what they declare themselves, or else the source's."""
-    dropped: Mapping[str, int]
-    """Documents by reason, what was broken included."""
     documents: int
     """Documents in the training split."""
     tokens: int
@@ -42,6 +38,17 @@ class SourceFacts:
 
 
 @dataclass(frozen=True)
+class Curated:
+    """What curation took in of one source, before any is split."""
+
+    name: str
+    read: int
+    kept: int
+    dropped: Mapping[str, int]
+    """Documents by reason, what was broken included."""
+
+
+@dataclass(frozen=True)
 class Facts:
     name: str
     release: Release
@@ -50,6 +57,7 @@ class Facts:
     parameters: count.Parameters
     index: Index
     sources: tuple[SourceFacts, ...]
+    curated: tuple[Curated, ...]
     contamination: Mapping[str, Any] | None
     """contamination.json; None where the recipe names no evaluation sets."""
     mixture: Mapping[str, Any]
@@ -86,7 +94,7 @@ class Facts:
 def gather(recipe: Recipe, inputs: Mapping[str, Path]) -> Facts:
     """Read every input artefact. Raises WorkFolderError for one that is not finished."""
     manifests = {stage: artifact.require(folder) for stage, folder in inputs.items()}
-    stats = _read(inputs["curate"] / "stats.json")["sources"]
+    stats = _read(inputs["curate"] / "stats.json")
     index = read_index(inputs["tokenize"])
     mixture, summary = _read(inputs["mix"] / "mixture.json"), _read(inputs["train"] / "summary.json")
     model = Model.model_validate(_read(inputs["train"] / "config.json"))
@@ -97,6 +105,7 @@ def gather(recipe: Recipe, inputs: Mapping[str, Path]) -> Facts:
         parameters=count.parameters(model, model.vocab_size),
         index=index,
         sources=_sources(recipe, stats, index, mixture, summary),
+        curated=_curated(stats["sources"]),
         contamination=_read(found) if (found := inputs["curate"] / "contamination.json").exists() else None,
         mixture=mixture,
         bill=_read(inputs["plan"] / "bill.json"),
@@ -124,18 +133,18 @@ def _sources(
     recipe: Recipe, stats: Mapping[str, Any], index: Index, mixture: Mapping[str, Any], summary: Mapping[str, Any]
 ) -> tuple[SourceFacts, ...]:
     rows = []
-    for source in recipe.sources:
-        curated, held = stats[source.name], index.sources[source.name].train
+    tables = stats["sources"] | stats.get("domains", {})
+    for source in map(recipe.source, recipe.source_names):
+        curated, held = tables[source.name], index.sources[source.name].train
+        words = curated.get("words", ())
+        told = f"; told apart by {', '.join(words)}" if words else ""
         rows.append(
             SourceFacts(
                 name=source.name,
-                description=source.description,
+                description=source.description + told,
                 licence=source.licence,
                 language=source.language,
-                read=curated["read"],
-                kept=curated["kept"],
                 licences=tuple(sorted({" ".join(name.split()) for name in curated["licences"]} or {source.licence})),
-                dropped=Counter(curated["dropped"]) + Counter(curated["broken"]),
                 documents=held.documents,
                 tokens=held.tokens,
                 trained_tokens=summary["tokens_by_source"].get(source.name, 0),
@@ -144,6 +153,13 @@ def _sources(
             )
         )
     return tuple(rows)
+
+
+def _curated(tables: Mapping[str, Any]) -> tuple[Curated, ...]:
+    return tuple(
+        Curated(name, own["read"], own["kept"], Counter(own["dropped"]) + Counter(own["broken"]))
+        for name, own in tables.items()
+    )
 
 
 def _read(path: Path) -> Any:

@@ -30,7 +30,7 @@ from .log import Log
 
 def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     torch.set_num_threads(usable_cores())
-    tokenized, train = inputs["tokenize"], recipe.train
+    tokenized, train = inputs["tokenize"], recipe.phased
     index = shards.read_index(tokenized)
     weights = read_weights(inputs["mix"] / "mixture.json", index)
     read = {name: shards.open_shard(tokenized, name, "train") for name in _read_sources(weights, train, index)}

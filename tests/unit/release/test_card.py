@@ -109,7 +109,7 @@ def test_what_was_broken_is_counted_with_what_was_dropped(recipe: Recipe, inputs
     stats["sources"]["books"]["broken"] = {"unreadable": 3, "too_long": 1}
     stats["sources"]["books"]["dropped"] = {"too_long": 2}
     path.write_text(json.dumps(stats))
-    books = facts.gather(recipe, inputs).sources[0]
+    books = {row.name: row for row in facts.gather(recipe, inputs).curated}["books"]
     assert books.dropped == {"unreadable": 3, "too_long": 3}
 
 
