@@ -1,6 +1,7 @@
 """Each benchmark runs at its smallest and prints what it promises. How fast either side is, no test says."""
 
 import csv
+import json
 import sys
 from pathlib import Path
 
@@ -91,3 +92,28 @@ def test_curation_loader_prints_nanoseconds(capsys: pytest.CaptureFixture[str]) 
     assert curation_loader.run(small=True) == 0
     said = capsys.readouterr().out
     assert "ns a sample" in said and "ratio of speeds, orfevre / an index: median" in said
+
+
+def test_curation_domains_prints_agreement(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import zstandard
+    from benchmarks import curation_domains
+
+    (tmp_path / "text").mkdir()
+    for number, name in enumerate(curation_domains.SOURCES):
+        rows = (
+            json.dumps({"text": " ".join("abcdefghijklmno"[number + n * k % 9] * 3 for k in range(30))})
+            for n in range(40)
+        )
+        (tmp_path / "text" / f"{name}.jsonl.zst").write_bytes(zstandard.compress("\n".join(rows).encode()))
+    assert curation_domains.run(tmp_path, small=True) == 0
+    said = capsys.readouterr().out
+    assert "purity" in said and "NMI" in said and "MB per CPU second" in said and "part 6: " in said
+
+
+def test_agreement_is_one_for_the_truth_under_other_names() -> None:
+    from benchmarks.curation_domains import agreement
+
+    truth = np.array([0, 0, 1, 1, 2, 2])
+    assert agreement((truth + 1) % 3, truth) == (1.0, pytest.approx(1.0))
+    purity, nmi = agreement(np.array([0, 1, 0, 1, 0, 1]), truth)
+    assert purity == pytest.approx(1 / 3) and nmi == pytest.approx(0.0, abs=1e-12)

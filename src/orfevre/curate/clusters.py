@@ -58,13 +58,13 @@ class Clusters:
 
 
 def fit(texts: Sequence[bytes], num_clusters: int, seed: int) -> tuple[Clusters, Labels]:
-    """Clusters of a sample, and the cluster of each text. Raises ValueError if no two of the texts share a word."""
+    """Clusters of a sample, and the cluster of each text. Raises ValueError if no word tells any apart."""
     found = features.rows(texts, GRAMS)
     buckets, texts_with = np.unique(found.bucket, return_counts=True)
     counts = (texts_with >= LEAST_TEXTS) & (texts_with <= max(MOST_SHARE * len(texts), LEAST_TEXTS))
     buckets, texts_with = buckets[counts], texts_with[counts]
     if not len(buckets):
-        raise ValueError("no two texts share a word")
+        raise ValueError("no word is in two documents and not in most of them")
     idf = np.log(len(texts) / texts_with).astype(np.float32)
     rows = _of_length_one(_vectors(found, buckets, idf))
     centres = kmeans(rows, num_clusters, np.random.Generator(np.random.PCG64(seed)))

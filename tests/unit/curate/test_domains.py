@@ -218,7 +218,7 @@ def test_workers_and_shards_change_no_byte(table: dict[str, Any], tmp_path: Path
         (
             ["\n".join(f"word{n}a{k} other{n}b{k} thing{n}c{k}" for k in range(30)) for n in "vwxyz"],
             2,
-            "no two texts share a word; leave it whole",
+            "no word is in two documents and not in most of them; leave it whole",
         ),
         (
             [text(0, 3), twin(3), *(half(part, seed) for part in (0, 1) for seed in range(4))],
