@@ -14,6 +14,7 @@ PARTS = {
     "languages": "language identification beside pycld2, py3langid, lingua",
     "filters": "the quality rules of Gopher, C4 and FineWeb beside datatrove; repair beside ftfy",
     "personal": "personal data beside Presidio",
+    "domains": "a pooled source split by topic, beside scikit-learn, against where its texts came from",
     "dedup": "near-duplicates beside datatrove, Daft, rensa, datasketch",
     "shuffle": "deduplication's shuffle on signatures alone, millions of documents",
     "contamination": "decontamination beside datatrove",
