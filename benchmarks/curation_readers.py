@@ -203,10 +203,11 @@ def _damage(trials: int) -> None:
 
 def _records(bodies: list[str]) -> list[bytes]:
     records = []
-    for body in bodies:
+    for number, body in enumerate(bodies):
         block = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + body.encode()
         head = (
-            f"WARC/1.0\r\nWARC-Type: response\r\nContent-Type: application/http\r\nContent-Length: {len(block)}\r\n\r\n"
+            f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: https://example.org/{number}\r\n"
+            f"Content-Type: application/http\r\nContent-Length: {len(block)}\r\n\r\n"
         )
         records.append(head.encode() + block + b"\r\n\r\n")
     return records
