@@ -13,7 +13,7 @@ from orfevre.kernels import automaton_numpy, native
 NUM_LOGARITHMS = 4096
 """Counts are taken as less than this; a text would need as many occurrences of one n-gram."""
 
-_ADDRESS, _COUNT = ctypes.c_void_p, ctypes.c_int64
+_ADDRESS = ctypes.c_void_p
 
 
 class _Automaton(ctypes.Structure):
@@ -57,18 +57,14 @@ class Automaton:
 
     def scores(self, texts: Sequence[bytes]) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
         """Scores float32 `[num_texts, num_classes]`; features found, with repeats and without, int64 `[num_texts]`."""
-        library = native.library()
-        if library is None or not hasattr(library, "orfevre_automaton_scores"):
+        library = _library()
+        if library is None:
             return automaton_numpy.scores(self, texts, logarithms())
         scores = np.zeros((len(texts), self.weight.shape[1]), np.float32)
         hits, distinct = np.empty(len(texts), np.int64), np.empty(len(texts), np.int64)
-        offsets = np.zeros(len(texts) + 1, np.int64)
-        np.cumsum([len(text) for text in texts], out=offsets[1:])
+        offsets = native.offsets(texts)
         found = np.empty(max(1, int(np.diff(offsets).max(initial=0))), np.int32)
-        kernel = library.orfevre_automaton_scores
-        kernel.argtypes = [ctypes.POINTER(_Automaton), ctypes.c_char_p, _ADDRESS, _COUNT, *[_ADDRESS] * 5]
-        kernel.restype = None
-        kernel(
+        library.orfevre_automaton_scores(
             ctypes.byref(self._tables), b"".join(texts), offsets.ctypes.data, len(texts), scores.ctypes.data,
             hits.ctypes.data, distinct.ctypes.data, self._counts.ctypes.data, found.ctypes.data,
         )  # fmt: skip
@@ -83,6 +79,12 @@ class Automaton:
     def _counts(self) -> NDArray[np.int32]:
         """The kernel's counters, zero between calls; so one automaton serves one thread at a time."""
         return np.zeros(len(self.weight), np.int32)
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    arguments = [ctypes.POINTER(_Automaton), ctypes.c_char_p, _ADDRESS, ctypes.c_int64, *[_ADDRESS] * 5]
+    return native.declared({"orfevre_automaton_scores": (None, arguments)})
 
 
 @cache

@@ -59,18 +59,15 @@ class Model(ctypes.Structure):
 @cache
 def library() -> ctypes.CDLL | None:
     """The kernels with their arguments declared, or None where they are not built (or by an older orfevre)."""
-    loaded = native.library()
-    if loaded is None or not hasattr(loaded, "orfevre_matmul"):
-        return None
     int32, model, matrix = ctypes.c_int32, ctypes.POINTER(Model), ctypes.POINTER(Matrix)
-    loaded.orfevre_level.argtypes, loaded.orfevre_level.restype = [], int32
-    loaded.orfevre_decode_scratch.argtypes, loaded.orfevre_decode_scratch.restype = [model, _POINTER, _INT], _INT
-    loaded.orfevre_decode_step.argtypes = [model, _POINTER, int32, _INT, *[_POINTER] * 3, _INT, *[_POINTER] * 3]
-    loaded.orfevre_decode_step.restype = None
-    loaded.orfevre_matmul_scratch.argtypes, loaded.orfevre_matmul_scratch.restype = [matrix, _INT], _INT
-    loaded.orfevre_matmul.argtypes = [matrix, _POINTER, int32, _POINTER, _INT, _POINTER, _POINTER]
-    loaded.orfevre_matmul.restype = None
-    return loaded
+    step = [model, _POINTER, int32, _INT, *[_POINTER] * 3, _INT, *[_POINTER] * 3]
+    return native.declared({
+        "orfevre_level": (int32, []),
+        "orfevre_decode_scratch": (_INT, [model, _POINTER, _INT]),
+        "orfevre_decode_step": (None, step),
+        "orfevre_matmul_scratch": (_INT, [matrix, _INT]),
+        "orfevre_matmul": (None, [matrix, _POINTER, int32, _POINTER, _INT, _POINTER, _POINTER]),
+    })  # fmt: skip
 
 
 def levels() -> tuple[str, ...]:

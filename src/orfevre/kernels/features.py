@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from orfevre.kernels import features_numpy, native
 
-_ADDRESS, _COUNT, _FLAG = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
-
 
 @dataclass(frozen=True, slots=True)
 class Grams:
@@ -39,24 +37,26 @@ class Rows:
 
 def rows(texts: Sequence[bytes], grams: Grams) -> Rows:
     """The n-grams of UTF-8 texts (any bytes will do)."""
-    library = native.library()
-    if library is None or not hasattr(library, "orfevre_features"):
+    library = _library()
+    if library is None:
         bucket, count, start = features_numpy.rows(texts, grams.bits, grams.pairs, grams.marks)
         return Rows(bucket, count, start)
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
+    offsets = native.offsets(texts)
     room = int(offsets[-1]) * (2 if grams.pairs else 1) + len(texts)
     bucket, count = np.empty(room, np.uint32), np.empty(room, np.int32)
     start = np.empty(len(texts) + 1, np.int64)
-    kernel = library.orfevre_features
-    kernel.argtypes = [ctypes.c_char_p, _ADDRESS, _COUNT, *[_FLAG] * 3, *[_ADDRESS] * 4]
-    kernel.restype = None
-    kernel(
+    library.orfevre_features(
         b"".join(texts), offsets.ctypes.data, len(texts), grams.bits, grams.pairs, grams.marks,
         bucket.ctypes.data, count.ctypes.data, start.ctypes.data, _places(grams.bits).ctypes.data,
     )  # fmt: skip
     used = int(start[-1])
     return Rows(bucket[:used].copy(), count[:used].copy(), start)
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    address, count, flag = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+    return native.declared({"orfevre_features": (None, [ctypes.c_char_p, address, count, *[flag] * 3, *[address] * 4])})
 
 
 @cache

@@ -27,7 +27,7 @@ def signatures(texts: Sequence[bytes], num_values: int) -> tuple[Signatures, Int
     """
     if _library() is None:
         return minhash_numpy.signatures(texts, *permutations(num_values))
-    return signatures_at(np.frombuffer(b"".join(texts), np.uint8), _offsets(texts), num_values)
+    return signatures_at(np.frombuffer(b"".join(texts), np.uint8), native.offsets(texts), num_values)
 
 
 def signatures_at(text: NDArray[np.uint8], offsets: Ints, num_values: int) -> tuple[Signatures, Ints]:
@@ -62,7 +62,7 @@ def shingles(texts: Sequence[bytes]) -> list[Hashes]:
     library = _library()
     if library is None:
         return [minhash_numpy.shingles(text) for text in texts]
-    offsets = _offsets(texts)
+    offsets = native.offsets(texts)
     # a shingle begins with a word, and words are apart
     found = np.empty(int(offsets[-1]) // 2 + 2 * len(texts) + 1, np.uint64)
     ends = np.empty(len(texts), np.int64)
@@ -84,7 +84,7 @@ def lines(texts: Sequence[bytes]) -> list[tuple[Hashes, NDArray[np.int32]]]:
     library = _library()
     if library is None:
         return [minhash_numpy.lines(text) for text in texts]
-    offsets = _offsets(texts)
+    offsets = native.offsets(texts)
     ends = np.cumsum([text.count(b"\n") + 1 for text in texts])
     hashes = np.empty(int(ends[-1]) if texts else 0, np.uint64)
     num_words = np.empty(len(hashes), np.int32)
@@ -102,7 +102,7 @@ def words(texts: Sequence[bytes]) -> list[tuple[Hashes, Ints, Ints]]:
     library = _library()
     if library is None:
         return [minhash_numpy.words(text) for text in texts]
-    offsets = _offsets(texts)
+    offsets = native.offsets(texts)
     room = int(offsets[-1]) // 2 + len(texts) + 1
     hashes, begins, ends = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty(room, np.int64)
     last = np.empty(len(texts), np.int64)
@@ -163,20 +163,14 @@ def similarity(left: Signatures, right: Signatures) -> NDArray[np.float64]:
 
 def _library() -> ctypes.CDLL | None:
     """The C kernels with their argument types, or None."""
-    library = native.library()
-    return None if library is None else _typed(library)
-
-
-@cache
-def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
-    pointer, count, width = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
-    library.orfevre_signatures.argtypes = [pointer, pointer, count, pointer, pointer, width, pointer, pointer]
-    library.orfevre_shingles.argtypes = [pointer, pointer, count, pointer, pointer]
-    library.orfevre_lines.argtypes = [pointer, pointer, count, pointer, pointer]
-    library.orfevre_words.argtypes = [pointer, pointer, count, pointer, pointer, pointer, pointer]
-    library.orfevre_shared.argtypes = [pointer, pointer, pointer, count, pointer]
-    library.orfevre_shared.restype = None
-    return library
+    address, count, flag = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+    return native.declared({
+        "orfevre_signatures": (flag, [address, address, count, address, address, flag, address, address]),
+        "orfevre_shingles": (flag, [address, address, count, address, address]),
+        "orfevre_lines": (flag, [address, address, count, address, address]),
+        "orfevre_words": (flag, [address, address, count, address, address, address, address]),
+        "orfevre_shared": (None, [address, address, address, count, address]),
+    })  # fmt: skip
 
 
 def _unique(hashes: Hashes) -> Hashes:
@@ -185,12 +179,6 @@ def _unique(hashes: Hashes) -> Hashes:
     new = np.ones(len(hashes), bool)
     np.not_equal(hashes[1:], hashes[:-1], out=new[1:])
     return hashes[new]
-
-
-def _offsets(texts: Sequence[bytes]) -> Ints:
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
-    return offsets
 
 
 def _checked(text: NDArray[np.uint8], offsets: Ints) -> tuple[NDArray[np.uint8], Ints]:

@@ -13,7 +13,6 @@ from orfevre.kernels import native
 _LOWER, _UPPER, _LETTER, _PUNCTUATION, _BLANK, _SYMBOL, _BOX = range(7)
 _LEADS = frozenset("ÂÃÎÐÑØÙ")
 _WINDOWS_LETTERS = frozenset("ŒœŠšŸŽžƒ")
-_ROOM = 4096
 
 
 def find(texts: Sequence[bytes]) -> NDArray[np.int64]:
@@ -21,16 +20,7 @@ def find(texts: Sequence[bytes]) -> NDArray[np.int64]:
     library = _library()
     if library is None:
         return np.array([(n, *line) for n, text in enumerate(texts) for line in _lines(text)], np.int64).reshape(-1, 3)
-    joined = b"".join(texts)
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
-    room = _ROOM
-    while True:
-        found = np.empty((room, 3), np.int64)
-        count = library.orfevre_mojibake(joined, offsets.ctypes.data, len(texts), found.ctypes.data, room)
-        if count <= room:
-            return found[:count].copy()
-        room = int(count)
+    return native.places(library.orfevre_mojibake, texts, 3).copy()
 
 
 def _lines(text: bytes) -> list[tuple[int, int]]:
@@ -91,10 +81,5 @@ def _kind(point: int) -> int:  # noqa: PLR0911  # a table of ranges
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    library = native.library()
-    if library is None or not hasattr(library, "orfevre_mojibake"):
-        return None
     address, count = ctypes.c_void_p, ctypes.c_int64
-    library.orfevre_mojibake.argtypes = [address, address, count, address, count]
-    library.orfevre_mojibake.restype = count
-    return library
+    return native.declared({"orfevre_mojibake": (count, [address, address, count, address, count])})

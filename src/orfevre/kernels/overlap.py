@@ -86,7 +86,7 @@ def word_hashes(texts: Sequence[bytes]) -> tuple[Hashes, Ints]:
     if kernel is None:
         made = [overlap_numpy.word_hashes(text) for text in texts]
         return np.concatenate([np.zeros(0, np.uint64), *made]), np.array([len(each) for each in made], np.int64)
-    joined, offsets = _joined(texts)
+    joined, offsets = b"".join(texts), native.offsets(texts)
     words, counts = np.empty(len(joined) + 2, np.uint64), np.empty(len(texts), np.int64)
     kernel.orfevre_word_hashes(
         joined, offsets.ctypes.data, len(texts), folding.table().ctypes.data, words.ctypes.data, counts.ctypes.data
@@ -99,7 +99,7 @@ def find(texts: Sequence[bytes], looked_for: Index) -> tuple[Ints, Ints]:
     kernel = _library()
     if kernel is None:
         return overlap_numpy.overlap(texts, looked_for.grams, looked_for.lengths)
-    joined, offsets = _joined(texts)
+    joined, offsets = b"".join(texts), native.offsets(texts)
     lengths = np.array(looked_for.lengths, np.int32)
     table = _Index(
         looked_for.grams.ctypes.data, looked_for.heads.ctypes.data, len(looked_for.grams), len(looked_for.heads),
@@ -118,22 +118,9 @@ def find(texts: Sequence[bytes], looked_for: Index) -> tuple[Ints, Ints]:
         room = int(count)
 
 
-def _joined(texts: Sequence[bytes]) -> tuple[bytes, Ints]:
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
-    return b"".join(texts), offsets
-
-
 @cache
 def _library() -> ctypes.CDLL | None:
-    library = native.library()
-    if library is None or not hasattr(library, "orfevre_overlap"):
-        return None
     address, count = ctypes.c_void_p, ctypes.c_int64
-    library.orfevre_overlap.argtypes = [
-        address, address, count, address, ctypes.POINTER(_Index), address, address, count,
-    ]  # fmt: skip
-    library.orfevre_overlap.restype = count
-    library.orfevre_word_hashes.argtypes = [address, address, count, address, address, address]
-    library.orfevre_word_hashes.restype = None
-    return library
+    index = [address, address, count, address, ctypes.POINTER(_Index), address, address, count]
+    words = [address, address, count, address, address, address]
+    return native.declared({"orfevre_overlap": (count, index), "orfevre_word_hashes": (None, words)})

@@ -13,7 +13,6 @@ from orfevre.kernels import native
 EMAIL, NUMBER, IBAN, IPV6 = range(4)
 """Kinds of places; personal.c says what each is."""
 
-_ROOM = 4096
 
 _GAP = rb"(?:[ .()/+\-]|\xc2\xa0|\xe2\x80\xaf)"
 _NUMBER = re.compile(rb"[0-9](?:(?:(?<=2)[ABab])?" + _GAP + rb"{0,3}[0-9])*")
@@ -32,16 +31,7 @@ def find(texts: Sequence[bytes]) -> NDArray[np.int64]:
     if library is None:
         places = [(number, *place) for number, text in enumerate(texts) for place in _places(text)]
         return _ordered(np.array(places, np.int64).reshape(-1, 4))
-    joined = b"".join(texts)
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
-    room = _ROOM
-    while True:
-        found = np.empty((room, 4), np.int64)
-        count = library.orfevre_personal(joined, offsets.ctypes.data, len(texts), found.ctypes.data, room)
-        if count <= room:
-            return _ordered(found[:count])
-        room = int(count)
+    return _ordered(native.places(library.orfevre_personal, texts, 4))
 
 
 def _ordered(found: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -73,10 +63,5 @@ _DIGITS = [bytes([digit]) for digit in b"0123456789"]
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    library = native.library()
-    if library is None or not hasattr(library, "orfevre_personal"):
-        return None
     address, count = ctypes.c_void_p, ctypes.c_int64
-    library.orfevre_personal.argtypes = [address, address, count, address, count]
-    library.orfevre_personal.restype = count
-    return library
+    return native.declared({"orfevre_personal": (count, [address, address, count, address, count])})

@@ -77,9 +77,9 @@ def measure(texts: Sequence[bytes], asked: Asked) -> tuple[NDArray[np.void], lis
     library = _library()
     if library is None:
         return quality_python.measure(texts, asked)
-    joined, offsets = b"".join(texts), _offsets(texts)
+    joined, offsets = b"".join(texts), native.offsets(texts)
     stop_words = [word.encode() for word in asked.stop_words]
-    table, places = classes.table(asked.line_ends, asked.more_ends), _offsets(stop_words)
+    table, places = classes.table(asked.line_ends, asked.more_ends), native.offsets(stop_words)
     rules = _Rules(
         table.ctypes.data, b"".join(stop_words), places.ctypes.data, len(stop_words), asked.groups,
         asked.short_line_chars, *(int(getattr(asked.lines, name)) for name in Lines.__dataclass_fields__),
@@ -97,20 +97,11 @@ def measure(texts: Sequence[bytes], asked: Asked) -> tuple[NDArray[np.void], lis
     return found, [out[start : start + length].tobytes() for start, length in zip(starts, lengths, strict=True)]
 
 
-def _offsets(texts: Sequence[bytes]) -> NDArray[np.int64]:
-    offsets = np.zeros(len(texts) + 1, np.int64)
-    np.cumsum([len(text) for text in texts], out=offsets[1:])
-    return offsets
-
-
 @cache
 def _library() -> ctypes.CDLL | None:
-    library = native.library()
-    if library is None or not hasattr(library, "orfevre_quality"):
-        return None
-    address = ctypes.c_void_p
-    library.orfevre_quality_size.restype = ctypes.c_int64
-    assert library.orfevre_quality_size() == MEASURES.itemsize, "quality.c and quality_python.NAMES differ"
-    library.orfevre_quality.argtypes = [ctypes.POINTER(_Rules), address, address, ctypes.c_int64, address, address]
-    library.orfevre_quality.restype = ctypes.c_int32
+    address, count = ctypes.c_void_p, ctypes.c_int64
+    arguments = [ctypes.POINTER(_Rules), address, address, count, address, address]
+    library = native.declared({"orfevre_quality_size": (count, []), "orfevre_quality": (ctypes.c_int32, arguments)})
+    if library is not None:
+        assert library.orfevre_quality_size() == MEASURES.itemsize, "quality.c and quality_python.NAMES differ"
     return library

@@ -53,10 +53,5 @@ def _heap(counts: list[int], total: int) -> tuple[Ints, Ints]:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    library = native.library()
-    if library is None or not hasattr(library, "orfevre_earliest_deadline"):
-        return None
     address, count = ctypes.c_void_p, ctypes.c_int64
-    library.orfevre_earliest_deadline.argtypes = [address, count, count, *[address] * 5]
-    library.orfevre_earliest_deadline.restype = count
-    return library
+    return native.declared({"orfevre_earliest_deadline": (count, [address, count, count, *[address] * 5])})

@@ -3,6 +3,7 @@
 import ctypes
 import re
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +23,20 @@ _COMPOSE = re.compile(rb"[\xcc-\xff](?<!\xe2)|\xe2(?![\x80\x81][\x82-\xff])")
 
 def flags(texts: Sequence[bytes]) -> NDArray[np.uint8]:
     """uint8 `[num_texts]`: CONTROL and COMPOSE, or both. Any bytes are tolerated."""
-    library = native.library()
+    library = _library()
     if library is None:
         return flags_python(texts)
     found = np.zeros(len(texts), np.uint8)
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
     pointers = (ctypes.c_char_p * len(texts))(*texts)
-    library.orfevre_spelling(
-        pointers, ctypes.c_void_p(lengths.ctypes.data), ctypes.c_int64(len(texts)), ctypes.c_void_p(found.ctypes.data)
-    )
+    library.orfevre_spelling(pointers, lengths.ctypes.data, len(texts), found.ctypes.data)
     return found
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    address = ctypes.c_void_p
+    return native.declared({"orfevre_spelling": (None, [address, address, ctypes.c_int64, address])})
 
 
 def flags_python(texts: Sequence[bytes]) -> NDArray[np.uint8]:

@@ -73,14 +73,9 @@ def _checked(values: NDArray[Any], offsets: Counts, dtype: Any) -> tuple[NDArray
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    library = native.library()
-    if library is None or not hasattr(library, "orfevre_frame"):
-        return None
     address, count, id_type = ctypes.c_void_p, ctypes.c_int64, ctypes.c_uint32
-    library.orfevre_count_text.argtypes = [address, address, count, address, address]
-    library.orfevre_count_text.restype = None
-    library.orfevre_frame.argtypes = [address, address, count, id_type, id_type, ctypes.c_int32, address]
-    library.orfevre_frame.restype = id_type
-    library.orfevre_spelled_bytes.argtypes = [address, address, count, address, count, address]
-    library.orfevre_spelled_bytes.restype = None
-    return library
+    return native.declared({
+        "orfevre_count_text": (None, [address, address, count, address, address]),
+        "orfevre_frame": (id_type, [address, address, count, id_type, id_type, ctypes.c_int32, address]),
+        "orfevre_spelled_bytes": (None, [address, address, count, address, count, address]),
+    })  # fmt: skip

@@ -5,7 +5,6 @@
 
 import ctypes
 from functools import cache
-from typing import Any
 
 from orfevre.kernels import native
 
@@ -43,7 +42,7 @@ class Attention(ctypes.Structure):
 ATTENTION_BLOCK = 64
 """Segments are read in whole blocks of so many positions (BLOCK of attend.c)."""
 
-_SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
+_SIGNATURES: dict[str, native.Signature] = {
     "orfevre_swiglu": (None, [_ADDRESS] * 3 + [_COUNT] * 2 + [_FLAG] * 2),
     "orfevre_swiglu_backward": (None, [_ADDRESS] * 6 + [_COUNT] * 2 + [_FLAG] * 2),
     "orfevre_gather_sum": (None, [_ADDRESS] * 3 + [_COUNT] * 3 + [_FLAG] * 2),
@@ -64,10 +63,4 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
 @cache
 def library() -> ctypes.CDLL | None:
     """The library with every kernel of training declared, or None where it was not built."""
-    loaded = native.library()
-    if loaded is None or not all(hasattr(loaded, name) for name in _SIGNATURES):
-        return None
-    for name, (result, arguments) in _SIGNATURES.items():
-        kernel = getattr(loaded, name)
-        kernel.restype, kernel.argtypes = result, arguments
-    return loaded
+    return native.declared(_SIGNATURES)

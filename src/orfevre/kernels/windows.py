@@ -94,12 +94,8 @@ def _added(digit: Words, other: Words, base: Words, keys: Words) -> Words:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    library = native.library()
-    if library is None or not hasattr(library, "orfevre_gather"):
-        return None
     address, count = ctypes.c_void_p, ctypes.c_int64
-    library.orfevre_permute.argtypes = [*[address] * 5, count, address]
-    library.orfevre_permute.restype = None
-    library.orfevre_gather.argtypes = [*[address] * 4, count, count, ctypes.c_int32, address]
-    library.orfevre_gather.restype = None
-    return library
+    return native.declared({
+        "orfevre_permute": (None, [*[address] * 5, count, address]),
+        "orfevre_gather": (None, [*[address] * 4, count, count, ctypes.c_int32, address]),
+    })  # fmt: skip
