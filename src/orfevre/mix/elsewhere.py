@@ -86,7 +86,9 @@ def propose(sources: Sequence[str], natural: Mapping[str, float], count: int, ou
 
 def choose(pool_path: Path, count: int, out: Path, done_path: Path | None) -> None:
     """Write the `count` mixtures of a pool that are farthest from each other and from those of `done_path`."""
-    pool = _pool(pool_path)
+    pool = read_mixtures(pool_path)
+    for note in pool.notes:
+        console.say(note)
     if count > len(pool.weights):
         raise InputError(f"{pool_path}: holds {len(pool.weights)} mixtures, --runs asks for {count}; ask for fewer")
     if done_path is None:
@@ -99,23 +101,6 @@ def choose(pool_path: Path, count: int, out: Path, done_path: Path | None) -> No
         chosen = chosen[len(done) :] - len(done)
     artifact.write_text(out, _csv(pool.header, [pool.cells[row] for row in chosen]))
     console.result(str(out))
-
-
-def _pool(path: Path) -> Mixtures:
-    with_sources = _header_sources(path)
-    found = read_mixtures(path, with_sources)
-    for note in found.notes:
-        console.say(note)
-    return found
-
-
-def _header_sources(path: Path) -> tuple[str, ...]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file), [])
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error})") from None
-    return tuple(name.strip()[len(WEIGHT) :] for name in header if name.strip().startswith(WEIGHT))
 
 
 def _natural(sources: Sequence[str], natural: Mapping[str, float]) -> Array:

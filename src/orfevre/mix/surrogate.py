@@ -90,16 +90,14 @@ class Surrogate:
         """Target loss of each run as told without its fold, and the ends of its interval there; each [n]."""
         mean = np.stack([one.told for one in self.stacks], axis=1) @ self.target
         doubt = self._combine(np.stack([one.doubt for one in self.stacks], axis=1))
-        errors = np.abs(self.measured @ self.target - mean) / doubt
-        reach = np.array([np.quantile(np.delete(errors, row), confidence) for row in range(len(errors))]) * doubt
+        reach = _reach(np.abs(self.measured @ self.target - mean), doubt, confidence)
         return mean, mean - reach, mean + reach
 
     def told_losses(self, confidence: float) -> tuple[Array, Array]:
         """Ends of every run's interval for each loss, from the other runs' scaled errors; [n, J] each."""
         ends = []
         for one, loss in zip(self.stacks, self.measured.T, strict=True):
-            errors = np.abs(loss - one.told) / one.doubt
-            reach = one.doubt * np.array([np.quantile(np.delete(errors, row), confidence) for row in range(len(loss))])
+            reach = _reach(np.abs(loss - one.told), one.doubt, confidence)
             ends.append((one.told - reach, one.told + reach))
         return np.stack([low for low, _ in ends], axis=1), np.stack([high for _, high in ends], axis=1)
 
@@ -143,6 +141,12 @@ def fit(weights: Array, losses: Array, target: Array) -> Surrogate:
     ridge = stack.choose_ridge(weights, losses, folds)
     stacks = tuple(stack.fit(weights, column, folds, ridge) for column in losses.T)
     return Surrogate(stacks, losses, tuple(folds), target, _error_correlation(stacks, losses))
+
+
+def _reach(missed: Array, doubt: Array, confidence: float) -> Array:
+    """How far each run's interval reaches, [n]: the quantile of all others' errors over their doubt, times its own."""
+    errors = missed / doubt
+    return np.array([np.quantile(np.delete(errors, row), confidence) for row in range(len(errors))]) * doubt
 
 
 def _error_correlation(stacks: Sequence[stack.Stack], losses: Array) -> Array:

@@ -66,10 +66,13 @@ def read_runs(path: Path) -> Runs:
     return _without_copies(Runs(mixtures, targets, losses, scales))
 
 
-def read_mixtures(path: Path, sources: Sequence[str]) -> Mixtures:
-    """Candidates with the shares of `sources`, brought into that order. Raises InputError for others."""
+def read_mixtures(path: Path, sources: Sequence[str] | None = None) -> Mixtures:
+    """Candidates with the shares of `sources`, brought into that order (of its own sources where none are given).
+    Raises InputError for others."""
     header, rows = _read(path)
     found = _mixtures(path, header, rows)
+    if sources is None:
+        return found
     missing, more = set(sources) - set(found.sources), set(found.sources) - set(sources)
     if missing or more:
         raise InputError(
