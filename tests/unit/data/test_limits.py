@@ -33,6 +33,15 @@ def test_a_body_that_swallows_the_first_alarm_is_cut_by_the_next() -> None:
     assert idle()
 
 
+def test_an_alarm_in_other_clothes_is_known() -> None:
+    with pytest.raises(TooSlowError), time_limit(0.01):
+        try:
+            spin()
+        except TooSlowError as alarm:
+            raise ValueError("argument 1: " + str(alarm)) from alarm  # as ctypes does
+    assert idle()
+
+
 def test_a_quick_body_is_left_alone() -> None:
     with time_limit(60):
         value = 3

@@ -11,6 +11,9 @@ RETRY_SECONDS = 0.25
 """The alarm rings again at this pace, in case something swallowed the first one."""
 
 
+MESSAGE = "took longer than curate.reading.max_seconds"
+
+
 class TooSlowError(Exception):
     """A document took longer than it may. Count it as `timeout` and go on."""
 
@@ -20,7 +23,8 @@ def time_limit(seconds: float) -> Iterator[None]:
     """Raise TooSlowError in the body after `seconds` of wall time.
 
     An interval timer (SIGALRM) does it, so it works in the main thread of a process, which is where a runner's work
-    runs; an alarm interrupts Python code between two instructions, and C code when it returns or asks for signals.
+    runs; an alarm interrupts Python code between two instructions, and C code when it returns or asks for signals. Any
+    other error that leaves a body after its time is taken for the alarm.
     In another thread signals cannot be had: there a body that was too slow raises at its end, counted all the same but
     not cut short. Limits may be nested; the one that ends first rings.
     """
@@ -36,6 +40,11 @@ def time_limit(seconds: float) -> Iterator[None]:
     signal.setitimer(signal.ITIMER_REAL, seconds, RETRY_SECONDS)
     try:
         yield
+    except Exception as error:
+        # what calls back from C may dress the alarm up as its own error: ctypes makes it an ArgumentError
+        if time.monotonic() - started < seconds or isinstance(error, TooSlowError):
+            raise
+        raise TooSlowError(MESSAGE) from error
     finally:
         try:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
@@ -47,11 +56,11 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def _ring(number: int, frame: FrameType | None) -> None:
-    raise TooSlowError("took longer than curate.reading.max_seconds")
+    raise TooSlowError(MESSAGE)
 
 
 def _late_limit(seconds: float) -> Iterator[None]:
     started = time.monotonic()
     yield
     if time.monotonic() - started > seconds:
-        raise TooSlowError("took longer than curate.reading.max_seconds")
+        raise TooSlowError(MESSAGE)
