@@ -89,7 +89,8 @@ def _read(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [tuple(row) for row in csv.reader(file) if any(cell.strip() for cell in row)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error})") from None
+        cause = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: cannot be read as CSV ({cause})") from None
     if len(rows) < 2:
         raise InputError(f"{path}: needs a header and at least one row")
     header = tuple(name.strip() for name in rows[0])
