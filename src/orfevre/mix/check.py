@@ -1,4 +1,7 @@
-"""The check: the chosen mixture trained beside the natural and the uniform one, on equal budgets and equal seeds."""
+"""The check: the chosen mixture trained beside its rivals (natural, uniform, made by hand), on equal budgets and seeds.
+
+Shapes: A arms, the chosen one among them, each run with the same seeds in the same order.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +12,12 @@ from scipy.stats import t as student
 from orfevre.mix.gp import Array
 from orfevre.mix.proxies import Run
 
-ARMS = ("chosen", "natural", "uniform")
+CHOSEN = "chosen"
 
 
 @dataclass(frozen=True)
 class Gain:
-    """Baseline minus chosen, bits per byte of target loss: positive when the chosen mixture wins."""
+    """Rival minus chosen, bits per byte of target loss: positive when the chosen mixture wins."""
 
     gain: float
     low: float
@@ -25,30 +28,30 @@ class Gain:
 class Verdict:
     wins: bool
     text: str
-    against_natural: Gain
-    against_uniform: Gain
+    against: Mapping[str, Gain]
+    """By rival."""
 
 
 def runs(mixtures: Mapping[str, Mapping[str, float]], seeds: Sequence[int]) -> list[Run]:
-    """One for each arm and seed; `mixtures` are keyed by ARMS."""
-    return [Run(f"{arm}-{seed}", arm, mixtures[arm], seed) for arm in ARMS for seed in seeds]
+    """One for each arm and seed; `mixtures` by arm."""
+    return [Run(f"{arm}-{seed}", arm, mixture, seed) for arm, mixture in mixtures.items() for seed in seeds]
 
 
 def judge(measured: Mapping[str, Array], confidence: float) -> Verdict:
     """`measured`: target losses [seeds] of each arm, the same seeds in the same order.
 
-    The chosen mixture wins when both intervals of the gain lie above zero.
+    The chosen mixture wins when every rival's interval lies above zero.
     """
-    natural = gain(measured, "natural", confidence)
-    uniform = gain(measured, "uniform", confidence)
-    return Verdict(min(natural.low, uniform.low) > 0, _text(natural, uniform, confidence), natural, uniform)
+    against = {arm: gain(measured, arm, confidence) for arm in measured if arm != CHOSEN}
+    wins = all(one.low > 0 for one in against.values())
+    return Verdict(wins, _text(against, confidence), against)
 
 
-def gain(measured: Mapping[str, Array], baseline: str, confidence: float) -> Gain:
-    """Gain over `baseline` paired by seed, with a t-interval."""
+def gain(measured: Mapping[str, Array], rival: str, confidence: float) -> Gain:
+    """Gain over `rival` paired by seed, with a t-interval."""
     error, freedom = noise(measured)
-    middle = float(np.mean(measured[baseline] - measured["chosen"]))
-    num_seeds = len(measured[baseline])
+    middle = float(np.mean(measured[rival] - measured[CHOSEN]))
+    num_seeds = len(measured[rival])
     reach = float(student.ppf(0.5 + confidence / 2, freedom)) * error * (2 / num_seeds) ** 0.5
     return Gain(middle, middle - reach, middle + reach)
 
@@ -59,7 +62,7 @@ def noise(measured: Mapping[str, Array]) -> tuple[float, int]:
     It is what arms x seeds leave after each arm's and each seed's own mean (the residual of a two-way analysis of
     variance without repeats): with two seeds, three arms give two degrees of freedom where one pair gives one.
     """
-    losses = np.stack([measured[arm] for arm in ARMS])
+    losses = np.stack(list(measured.values()))
     rest = losses - losses.mean(axis=1, keepdims=True) - losses.mean(axis=0) + losses.mean()
     freedom = (losses.shape[0] - 1) * (losses.shape[1] - 1)
     return float(np.sqrt(np.sum(rest**2) / freedom)), freedom
@@ -67,7 +70,7 @@ def noise(measured: Mapping[str, Array]) -> tuple[float, int]:
 
 def mean_interval(measured: Mapping[str, Array], arm: str, confidence: float) -> tuple[float, float]:
     """t-interval of one arm's mean over seeds; the noise is pooled over the arms."""
-    losses = np.stack([measured[name] for name in ARMS])
+    losses = np.stack(list(measured.values()))
     num_arms, num_seeds = losses.shape
     freedom = num_arms * (num_seeds - 1)
     rest = losses - losses.mean(axis=1, keepdims=True)
@@ -76,12 +79,11 @@ def mean_interval(measured: Mapping[str, Array], arm: str, confidence: float) ->
     return middle - reach, middle + reach
 
 
-def _text(natural: Gain, uniform: Gain, confidence: float) -> str:
-    parts = {"natural": natural, "uniform": uniform}
-    words = "; ".join(f"{_outcome(one)} the {name} mixture by {_figures(one)}" for name, one in parts.items())
-    if min(natural.low, uniform.low) > 0:
+def _text(against: Mapping[str, Gain], confidence: float) -> str:
+    words = "; ".join(f"{_outcome(one)} the {name} mixture by {_figures(one)}" for name, one in against.items())
+    if all(one.low > 0 for one in against.values()):
         opening = "The chosen mixture wins"
-    elif min(natural.high, uniform.high) < 0:
+    elif all(one.high < 0 for one in against.values()):
         opening = "The chosen mixture does not win: it loses"
     else:
         opening = "The chosen mixture does not win beyond doubt"

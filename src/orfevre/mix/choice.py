@@ -1,7 +1,7 @@
 """From measured proxies to a mixture: what was tried, the fit, the optimum. Nothing here trains or writes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from orfevre.recipe import Recipe
 REPEAT_SEEDS, CHECK_SEEDS = 1000, 2000
 """Added to the recipe's seed, so that proxies, repeats and checks never share one."""
 
+REPEATED = (0, 1)
+"""Of the design: the natural and the uniform mixture."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -27,6 +30,10 @@ class Problem:
     """Sources with held-out text, J of them."""
     target: Array
     """Weight of each validated source in the target loss, [J]."""
+    ceilings: Array | None = None
+    """Losses that must not be exceeded, [J], infinite where any will do; None without any."""
+    baselines: Mapping[str, Array] = field(default_factory=dict)
+    """Mixtures made by hand, [S] each."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -37,6 +44,11 @@ class Problem:
         """Equal shares of every source that has text, [S]."""
         has_text = self.natural > 0
         return has_text / np.count_nonzero(has_text)
+
+    @property
+    def rivals(self) -> dict[str, Array]:
+        """What the chosen mixture is compared with, [S] each."""
+        return {"natural": self.natural, "uniform": self.uniform, **self.baselines}
 
     def named(self, values: Array) -> dict[str, float]:
         return dict(zip(self.sources, np.asarray(values).tolist(), strict=True))
@@ -65,38 +77,59 @@ class Choice:
 def problem(recipe: Recipe, train_tokens: Mapping[str, int], limits: Limits, validated: tuple[str, ...]) -> Problem:
     tokens = np.array([train_tokens[name] for name in limits.sources], dtype=np.float64)
     target = np.array([recipe.target.get(name, 0.0) for name in validated])
-    return Problem(limits, tokens / np.sum(tokens), validated, target / np.sum(target))
+    ceilings = np.array([recipe.mix.max_losses.get(name, np.inf) for name in validated])
+    return Problem(
+        limits,
+        tokens / np.sum(tokens),
+        validated,
+        target / np.sum(target),
+        ceilings if np.any(np.isfinite(ceilings)) else None,
+        {name: np.array([mixture[one] for one in limits.sources]) for name, mixture in recipe.baselines.items()},
+    )
 
 
 def proxy_runs(recipe: Recipe, asked: Problem) -> list[Run]:
-    """The design and the repeats of the natural mixture.
+    """The design, then repeats of the natural and of the uniform mixture in turn.
 
     All proxies share one seed, hence one initialisation: what it does to every loss alike does not blur the comparison.
     The repeats differ in it, so the noise they show is no less than the proxies'.
     """
     target = np.array([recipe.target.get(name, 0.0) for name in asked.sources])
     mixtures = design(asked.natural, target, asked.limits, recipe.mix.num_proxies, recipe.seed)
-    runs = [
-        Run(f"p{number:03d}", "proxy", asked.named(mixture), recipe.seed) for number, mixture in enumerate(mixtures)
-    ]
-    return runs + [
-        Run(f"r{number:03d}", "repeat", asked.named(asked.natural), recipe.seed + REPEAT_SEEDS + number)
-        for number in range(recipe.mix.repeats)
+    again = [mixtures[row] for row in REPEATED]
+    return [
+        *(Run(f"p{number:03d}", "proxy", asked.named(mixture), recipe.seed) for number, mixture in enumerate(mixtures)),
+        *(
+            Run(
+                f"r{number:03d}",
+                "repeat",
+                asked.named(again[number % len(again)]),
+                recipe.seed + REPEAT_SEEDS + number // len(again),
+            )
+            for number in range(recipe.mix.repeats)
+        ),
     ]
 
 
 def check_seeds(recipe: Recipe) -> list[int]:
     """Seeds no proxy had: the check is a test on fresh runs."""
-    return [recipe.seed + CHECK_SEEDS + number for number in range(recipe.mix.check_seeds)]
+    return [recipe.seed + CHECK_SEEDS + number for number in range(recipe.mix.check.seeds)]
 
 
-def choose(asked: Problem, rows: Sequence[Row], confidence: float, seed: int) -> Choice:
-    """Fit the rows and minimise the expected target loss within the limits. Same rows, same choice."""
-    tried, losses = asked.weights_of(rows), asked.losses_of(rows)
-    fitted = surrogate.fit(tried, losses, asked.target)
-    start = tried[np.argmin(losses @ asked.target)]
+def fit(asked: Problem, rows: Sequence[Row]) -> surrogate.Surrogate:
+    """The surrogate of these rows' losses. Same rows, same surrogate."""
+    return surrogate.fit(asked.weights_of(rows), asked.losses_of(rows), asked.target)
+
+
+def choose(asked: Problem, told: surrogate.Surrogate, start: Array, confidence: float, seed: int) -> Choice:
+    """Minimise the target loss that `told` expects within the limits, from `start` [S] and from elsewhere."""
     rng = np.random.default_rng([seed, 2])
-    best = optimum.minimise(fitted, asked.limits, start, rng)
-    free = optimum.minimise(fitted, asked.limits.simplex(), best, rng)
-    low, high = optimum.intervals(fitted, asked.limits, best, confidence, rng)
-    return Choice(fitted, best, low, high, free)
+    best = optimum.minimise(told, asked.limits, start, rng, asked.ceilings)
+    free = optimum.minimise(told, asked.limits.simplex(), best, rng)
+    low, high = optimum.intervals(told, asked.limits, best, confidence, rng)
+    return Choice(told, best, low, high, free)
+
+
+def best_tried(asked: Problem, rows: Sequence[Row]) -> Array:
+    """The mixture [S] of the row with the least target loss."""
+    return np.asarray(asked.weights_of(rows)[np.argmin(asked.losses_of(rows) @ asked.target)])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from orfevre.mix import check, optimum, sensitivity
-from orfevre.mix.check import ARMS, Gain, Verdict
+from orfevre.mix.check import Verdict
 from orfevre.mix.choice import Choice, Problem
 from orfevre.mix.gp import Array
 from orfevre.mix.price import Price
@@ -42,8 +42,10 @@ def mixture_table(recipe: Recipe, asked: Problem, choice: Choice, train_tokens: 
             for cap in limits.groups
         },
         "binding": limits.binding(choice.weights),
+        "arms": [check.CHOSEN, *asked.rivals],
         "natural": asked.named(asked.natural),
         "uniform": asked.named(asked.uniform),
+        "baselines": {name: asked.named(mixture) for name, mixture in asked.baselines.items()},
         "epochs": epochs,
         "unconstrained": asked.named(choice.unconstrained),
     }
@@ -51,7 +53,7 @@ def mixture_table(recipe: Recipe, asked: Problem, choice: Choice, train_tokens: 
 
 def predicted_table(asked: Problem, choice: Choice, confidence: float) -> Table:
     """What the surrogate says of one run of each arm, its noise included."""
-    mixtures = np.stack([choice.weights, asked.natural, asked.uniform])
+    mixtures = np.stack([choice.weights, *asked.rivals.values()])
     losses, target = choice.surrogate.losses(mixtures), choice.surrogate.mean(mixtures)
     low, high = choice.surrogate.interval(mixtures, confidence, of_a_run=True)
     return {
@@ -60,7 +62,7 @@ def predicted_table(asked: Problem, choice: Choice, confidence: float) -> Table:
             "interval": [float(low[row]), float(high[row])],
             "losses": dict(zip(asked.validated, losses[row].tolist(), strict=True)),
         }
-        for row, arm in enumerate(ARMS)
+        for row, arm in enumerate([check.CHOSEN, *asked.rivals])
     }
 
 
@@ -71,7 +73,7 @@ def target_losses(asked: Problem, rows: Sequence[Row]) -> Array:
 
 def measured_table(asked: Problem, arms: Mapping[str, Sequence[Row]], confidence: float) -> Table:
     """What the check measured, by arm."""
-    targets = {arm: target_losses(asked, arms[arm]) for arm in ARMS}
+    targets = {arm: target_losses(asked, rows) for arm, rows in arms.items()}
     return {
         arm: {
             "target": float(np.mean(targets[arm])),
@@ -79,19 +81,17 @@ def measured_table(asked: Problem, arms: Mapping[str, Sequence[Row]], confidence
             "runs": targets[arm].tolist(),
             "losses": dict(zip(asked.validated, asked.losses_of(arms[arm]).mean(axis=0).tolist(), strict=True)),
         }
-        for arm in ARMS
+        for arm in arms
     }
 
 
 def verdict_table(verdict: Verdict) -> Table:
-    def gain(one: Gain) -> Table:
-        return {"gain": one.gain, "interval": [one.low, one.high]}
-
     return {
         "wins": verdict.wins,
         "text": verdict.text,
-        "against_natural": gain(verdict.against_natural),
-        "against_uniform": gain(verdict.against_uniform),
+        "against": {
+            arm: {"gain": one.gain, "interval": [one.low, one.high]} for arm, one in verdict.against.items()
+        },
     }
 
 

@@ -16,17 +16,21 @@ Row = dict[str, Any]
 """A line of proxies.jsonl or checks.jsonl (docs/reference/artefacts.md)."""
 
 
+PLAIN = ("proxy", "repeat", "batch", "ladder")
+"""Kinds of runs that are all of budget 1."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One small run, before it is run."""
 
     run: str
     kind: str
-    """`proxy`, `repeat`, `chosen`, `natural`, `uniform` or `budget`."""
+    """`proxy`, `repeat`, `batch`, `ladder`, `budget`, or the arm of a check: `chosen`, `natural`, `uniform`, a baseline."""
     weights: Mapping[str, float]
     seed: int
     budget: float = 1.0
-    """Multiple of mix.training.tokens."""
+    """Multiple of the bench's tokens."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,11 @@ class Task:
 TrainOne = Callable[[Task], Row]
 
 
-def bench(recipe: Recipe, tokenize: Path) -> Bench:
-    """Raises InputError when a target source has no held-out text."""
+def bench(recipe: Recipe, tokenize: Path, shape: Model | None = None, training: Training | None = None) -> Bench:
+    """Where runs of one size are trained and measured; the proxies' where no shape and training are given.
+
+    Raises InputError when a target source has no held-out text.
+    """
     index = shards.read_index(tokenize)
     validated = tuple(name for name in recipe.source_names if index.sources[name].validation.tokens > 0)
     for name, weight in recipe.target.items():
@@ -64,10 +71,23 @@ def bench(recipe: Recipe, tokenize: Path) -> Bench:
                 f"mix.target.{name} = {weight:g}, but {name} has no held-out text: give it more documents, raise "
                 f"curate.validation_fraction, or leave it out of the target"
             )
-    fraction = min(1.0, recipe.mix.training.tokens / recipe.train.tokens)
-    return Bench(
-        tokenize, recipe.mix.proxy, recipe.mix.training, validated, recipe.mix.validation_tokens, pool_fraction=fraction
-    )
+    shape, training = shape or recipe.mix.proxy, training or recipe.mix.training
+    fraction = min(1.0, training.tokens / recipe.train.tokens)
+    return Bench(tokenize, shape, training, validated, recipe.mix.validation_tokens, pool_fraction=fraction)
+
+
+def size(place: Bench) -> dict[str, int]:
+    """Parameters and training tokens of a run of budget 1: the scale at which its losses are measured."""
+    training = place.training
+    return {
+        "parameters": count.parameters(place.shape, place.shape.vocab_size or vocab_size(place)).total,
+        "tokens": training.num_steps * training.tokens_per_step,
+    }
+
+
+def vocab_size(place: Bench) -> int:
+    """Of the tokenizer that made the shards."""
+    return shards.read_index(place.tokenize).vocab_size
 
 
 def train_one(task: Task) -> Row:
@@ -139,4 +159,4 @@ def finished(runs: Sequence[Run], log: Path) -> dict[str, Row]:
 
 def described(run: Run) -> Row:
     row: Row = {"run": run.run, "kind": run.kind, "weights": dict(run.weights), "seed": run.seed}
-    return row if run.kind in ("proxy", "repeat") else row | {"budget": run.budget}
+    return row if run.kind in PLAIN else row | {"budget": run.budget}

@@ -5,7 +5,7 @@ from .dedup import Boilerplate, Dedup
 from .farm import Farm, Plan, ScaleUp
 from .language import Classifier, Language
 from .load import from_json, from_table, load, load_objective
-from .mix import Group, Mix
+from .mix import ARMS, Group, Mix
 from .model import Model, Optim, Phase, Train, Training
 from .objective import Objective
 from .outcome import Evaluate, Release
@@ -16,10 +16,11 @@ from .rights import Extraction, OptOut
 from .sources import Source
 from .stages import Machine, Ray, Runner, Tokenize
 from .tasks import Contamination, Task
+from .trials import Batches, Check, Rung
 
 __all__ = [
-    "Boilerplate", "Classifier", "Contamination", "Curate", "Dedup", "Evaluate", "Extraction", "Farm", "Group",
-    "Language", "Machine", "Mix", "Model", "Objective", "OptOut", "Optim", "Personal", "Phase", "Plan", "Quality",
-    "Ray", "Reading", "Recipe", "Release", "Repair", "Runner", "ScaleUp", "Source", "Task", "Tokenize", "Train",
-    "Training", "from_json", "from_table", "load", "load_objective",
+    "ARMS", "Batches", "Boilerplate", "Check", "Classifier", "Contamination", "Curate", "Dedup", "Evaluate",
+    "Extraction", "Farm", "Group", "Language", "Machine", "Mix", "Model", "Objective", "OptOut", "Optim", "Personal",
+    "Phase", "Plan", "Quality", "Ray", "Reading", "Recipe", "Release", "Repair", "Rung", "Runner", "ScaleUp", "Source",
+    "Task", "Tokenize", "Train", "Training", "from_json", "from_table", "load", "load_objective",
 ]  # fmt: skip

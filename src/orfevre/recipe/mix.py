@@ -4,11 +4,18 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from .base import Count, Fraction, Name, Section
+from .base import Count, Fraction, Name, Positive, Section
 from .model import Model, Training
+from .trials import Batches, Check, Rung
 
 LEAST_ROOM = 0.01
 """Between the least and the largest share of a group."""
+
+ARMS = ("chosen", "natural", "uniform")
+"""Mixtures that every check trains."""
+
+TAKEN = (*ARMS, "proxy", "repeat", "batch", "ladder", "budget")
+"""Kinds of small runs, which no baseline may be called."""
 
 
 class Group(Section):
@@ -44,14 +51,20 @@ class Mix(Section):
     num_proxies: int = Field(default=32, ge=8)
     """Small runs, each on its own mixture."""
 
-    repeats: int = Field(default=2, ge=0)
-    """Extra runs of the natural mixture with other seeds; they measure the noise."""
+    repeats: int = Field(default=4, ge=0)
+    """Extra runs with other seeds, of the natural and the uniform mixture in turn; they measure the noise."""
 
     proxy: Model = Model(hidden_size=64, num_layers=2, num_heads=4, num_kv_heads=2, ffn_size=128, num_experts=4)
     """Shape of a proxy."""
 
     training: Training = Training()
-    """Budget of one proxy and of each check run."""
+    """Budget of one proxy."""
+
+    batches: Batches = Batches()
+    """More proxies where the best mixture may be."""
+
+    ladder: tuple[Rung, ...] = ()
+    """Larger sizes, from small to large, that tell how the proxies' losses change with scale."""
 
     min_weights: dict[Name, Fraction] = Field(default={})
     """Least share of a source in the chosen mixture; of one that is split by `domains`, of its parts together."""
@@ -66,11 +79,22 @@ class Mix(Section):
     """Keep each share between natural / trust_ratio and natural x trust_ratio (2 or more is sensible); 0 sets no such
     limit. Sources' own limits win where they leave no room."""
 
-    check_seeds: int = Field(default=2, ge=2)
-    """Seeds for each of the chosen, natural and uniform mixtures in the check run."""
+    max_losses: dict[Name, Positive] = Field(default={})
+    """Losses, in bits per byte, that the chosen mixture must not exceed as far as can be told: "code no worse than x".
+    At the ladder's last size, or the proxies' where there is no ladder."""
+
+    pareto: tuple[Name, ...] = Field(default=(), max_length=2)
+    """Two sources whose front of losses is wanted: what the one costs the other."""
+
+    baselines: dict[Name, dict[Name, Fraction]] = Field(default={})
+    """Mixtures made by hand, each a share for every source it reads; the check trains them beside the chosen one. What a
+    source that is split by `domains` has is divided evenly over its parts."""
+
+    check: Check = Check()
+    """Whether the chosen mixture is what was promised."""
 
     price_budgets: tuple[float, ...] = (0.5, 2.0)
-    """Natural-mixture budgets, as multiples of training.tokens, that measure what more compute buys."""
+    """Natural-mixture budgets, as multiples of the check's tokens, that measure what more compute buys."""
 
     confidence: float = Field(default=0.9, gt=0.5, lt=1.0)
     """Coverage of every interval that is reported."""
@@ -83,6 +107,17 @@ class Mix(Section):
         total = sum(self.target.values())
         if not self.target or abs(total - 1.0) > 1e-6:
             raise ValueError(f"target weights sum to {total:g}; they must sum to 1")
+        return self
+
+    @model_validator(mode="after")
+    def _baselines_are_mixtures(self) -> Self:
+        for name, weights in self.baselines.items():
+            if name in TAKEN:
+                raise ValueError(f"baselines.{name}: small runs of another kind are called that; rename it")
+            if abs(total := sum(weights.values()) - 1.0) > 1e-6:
+                raise ValueError(f"baselines.{name}: the shares sum to {total + 1:g}; they must sum to 1")
+        if len(self.pareto) == 1 or len(set(self.pareto)) < len(self.pareto):
+            raise ValueError(f"pareto {self.pareto} must name two different sources, or none")
         return self
 
     @model_validator(mode="after")

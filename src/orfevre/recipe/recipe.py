@@ -92,6 +92,12 @@ class Recipe(Section):
         return domains.groups(self.mix, self.sources)
 
     @property
+    def baselines(self) -> dict[str, dict[str, float]]:
+        """mix.baselines over source_names, divided as the target is; a source that is not named has no share."""
+        none = dict.fromkeys(self.source_names, 0.0)
+        return {name: none | domains.spread(mixture, self.sources) for name, mixture in self.mix.baselines.items()}
+
+    @property
     def phased(self) -> Train:
         """The training run with its phases' weights over source_names, divided as the target is."""
         return domains.phased(self.train, self.sources)
@@ -117,6 +123,20 @@ class Recipe(Section):
                 if name not in self._nameable:
                     raise ValueError(f"mix.{field}.{name} is not a source; the sources are {self._known}")
             domains.refuse_overlap(f"mix.{field}", getattr(self.mix, field), self.sources)
+        for baseline, mixture in self.mix.baselines.items():
+            for name in mixture:
+                if name not in self._nameable:
+                    raise ValueError(f"mix.baselines.{baseline}.{name} is not a source; the sources are {self._known}")
+            domains.refuse_overlap(f"mix.baselines.{baseline}", mixture, self.sources)
+        return self
+
+    @model_validator(mode="after")
+    def _losses_are_measured(self) -> Self:
+        for field in ("max_losses", "pareto"):
+            for name in getattr(self.mix, field):
+                if name not in self.source_names:
+                    known = ", ".join(sorted(self.source_names))
+                    raise ValueError(f"mix.{field}: {name} has no loss of its own; the sources are {known}")
         return self
 
     @model_validator(mode="after")
@@ -174,9 +194,12 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _sequences_fit(self) -> Self:
+        check, proxies = self.mix.check, (self.mix.training, self.mix.proxy)
         for path, training, model in (
             ("train", self.train, self.model),
-            ("mix.training", self.mix.training, self.mix.proxy),
+            ("mix.training", *proxies),
+            ("mix.check.training", check.training or proxies[0], check.model or proxies[1]),
+            *((f"mix.ladder[{n}].training", rung.training, rung.model) for n, rung in enumerate(self.mix.ladder)),
         ):
             if training.sequence_length > model.context_length:
                 raise ValueError(
