@@ -1,0 +1,76 @@
+"""The target loss over the three sources that matter most: a table on a triangular grid, for a picture.
+
+Shapes: S sources, m points.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from orfevre.mix.gp import Array
+
+STEPS = 15
+"""Steps along a side of the triangle."""
+
+LEAST_TOGETHER = 0.01
+"""Of the three together in the mixture: with less there is nothing to look at."""
+
+
+class Told(Protocol):
+    """What a picture asks of a surrogate, at whatever scale."""
+
+    def mean(self, weights: Array) -> Array: ...
+
+    def interval(self, weights: Array, confidence: float) -> tuple[Array, Array]: ...
+
+
+def table(
+    fitted: Told, mixture: Array, sources: Sequence[str], confidence: float, explored: Array
+) -> dict[str, Any] | None:
+    """`sources`, the share they make up `together`, and at `points` [m, 3] (shares of the whole) the expected target
+    loss `predicted` [m] with the ends `low` and `high` of its interval.
+
+    The three are those of `mixture` [S] whose loss would rise most without them. What they make up together is dealt
+    among them; all others keep their shares. Points where one has more than its `explored` [S] share are left out. None
+    with fewer than three such sources, or where no three points are left.
+    """
+    three = three_that_matter(fitted, mixture)
+    together = float(np.sum(mixture[three]))
+    if len(three) < 3 or together < LEAST_TOGETHER:
+        return None
+    shares = together * grid(STEPS)
+    shares = shares[np.all(shares <= explored[three] + 1e-9, axis=1)]
+    if len(shares) < 3:
+        return None
+    places = np.tile(mixture, (len(shares), 1))
+    places[:, three] = shares
+    low, high = fitted.interval(places, confidence)
+    return {
+        "sources": [sources[place] for place in three],
+        "together": together,
+        "steps": STEPS,
+        "points": shares.tolist(),
+        "predicted": fitted.mean(places).tolist(),
+        "low": low.tolist(),
+        "high": high.tolist(),
+    }
+
+
+def three_that_matter(fitted: Told, mixture: Array) -> list[int]:
+    """Up to three sources of the mixture [S], by what the target loss would rise to without each (the others in their
+    proportions), the largest first. A range over all shares would name those that only do harm."""
+    present = [place for place in range(len(mixture)) if 0.0 < mixture[place] < 1.0]
+    if not present:
+        return []
+    without = np.tile(mixture, (len(present), 1))
+    without[np.arange(len(present)), present] = 0.0
+    without /= np.sum(without, axis=1, keepdims=True)
+    order = np.argsort(-fitted.mean(without), kind="stable")
+    return [present[place] for place in order[:3]]
+
+
+def grid(steps: int) -> Array:
+    """Shares of three that sum to 1, in steps of 1 / steps: [(steps + 1) (steps + 2) / 2, 3]."""
+    pairs = [(i, j) for i in range(steps + 1) for j in range(steps + 1 - i)]
+    return np.array([(i, j, steps - i - j) for i, j in pairs], dtype=np.float64) / steps
