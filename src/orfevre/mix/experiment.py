@@ -89,9 +89,9 @@ class Experiment:
         """The next batch, noted in design.json; none where enough is known or as many batches as allowed were run."""
         recipe, asked = self.recipe, self.asked
         settings = recipe.mix.batches
-        worth = batches.Worth(settings, run_flops(recipe, self.bench), rows[0]["flops"])
+        stakes = batches.Stakes(run_flops(recipe, self.bench), rows[0]["flops"], asked.ceilings)
         found = batches.next_batch(
-            fitted, asked.limits, asked.weights_of(rows), settings.runs, worth, [recipe.seed, 5, len(design.batches)]
+            fitted, asked.limits, asked.weights_of(rows), settings.runs, settings, recipe.seed, stakes
         )
         stop = found.stop
         if not stop and len(design.batches) >= settings.most:

@@ -1,7 +1,7 @@
 """`orfevre fit --optimise`: the best mixture for an objective, its interval, and what it hangs on."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,11 @@ import numpy as np
 
 from orfevre import console
 from orfevre.errors import RecipeError
-from orfevre.mix import conflict, optimum, sensitivity
+from orfevre.mix import conflict, front, optimum, sensitivity
 from orfevre.mix.gp import Array
 from orfevre.mix.limits import TOLERANCE, Limits
-from orfevre.mix.surrogate import Surrogate
+from orfevre.mix.predictor import Predictor
 from orfevre.recipe import Objective
-
-FRONT = 11
-"""Mixtures on a front of two losses."""
 
 KEPT = 1e-6
 """A ceiling exceeded by less is kept."""
@@ -25,7 +22,7 @@ Table = dict[str, Any]
 
 
 def best(
-    path: Path, asked: Objective, fitted: Surrogate, sources: Sequence[str], targets: Sequence[str], confidence: float
+    path: Path, asked: Objective, fitted: Predictor, sources: Sequence[str], targets: Sequence[str], confidence: float
 ) -> Table:
     """What goes into BEST.json. `fitted.target` is that of the objective (see `target_of`).
 
@@ -35,7 +32,7 @@ def best(
         _shares(path, asked.natural, sources, "natural") if asked.natural else np.full(len(sources), 1 / len(sources))
     )
     limits, ceilings = _limits(path, asked, sources, natural), _ceilings(path, asked, targets)
-    rng = np.random.default_rng(len(fitted.measured))
+    rng = np.random.default_rng(len(sources))
     mixture = optimum.minimise(fitted, limits, natural, rng, ceilings)
     if ceilings is not None:
         _require_kept(path, fitted, limits, mixture, ceilings, targets)
@@ -139,14 +136,14 @@ def _ceilings(path: Path, asked: Objective, targets: Sequence[str]) -> Array | N
 
 
 def _require_kept(
-    path: Path, fitted: Surrogate, limits: Limits, mixture: Array, ceilings: Array, targets: Sequence[str]
+    path: Path, fitted: Predictor, limits: Limits, mixture: Array, ceilings: Array, targets: Sequence[str]
 ) -> None:
     over = fitted.losses(mixture[None])[0] - ceilings
     if np.max(over) <= KEPT:
         return
     lines = []
     for place in np.flatnonzero(np.isfinite(ceilings)).tolist():
-        alone = replace(fitted, target=np.eye(len(targets))[place])
+        alone = fitted.aimed(np.eye(len(targets))[place])
         least = optimum.minimise(alone, limits, mixture, np.random.default_rng(0))
         lines.append(
             f"  {targets[place]}: {ceilings[place]:g} asked, {float(alone.mean(least[None])[0]):.4f} is its least"
@@ -155,31 +152,19 @@ def _require_kept(
 
 
 def _front(
-    path: Path, pair: Sequence[str], fitted: Surrogate, limits: Limits, natural: Array, sources: Sequence[str],
+    path: Path, pair: Sequence[str], fitted: Predictor, limits: Limits, natural: Array, sources: Sequence[str],
     targets: Sequence[str],
 ) -> list[Table]:  # fmt: skip
     """Mixtures from the best for the first loss to the best for the second, those out that another beats in both."""
     if unknown := [name for name in pair if name not in targets]:
         raise RecipeError(f"{path}: pareto: {unknown[0]} is not in the runs, which have {', '.join(targets)}")
-    places = [targets.index(name) for name in pair]
-    found, start, rng = [], natural, np.random.default_rng(1)
-    for share in np.linspace(0.0, 1.0, FRONT):
-        weights = np.zeros(len(targets))
-        weights[places[0]], weights[places[1]] = 1.0 - share, share
-        start = optimum.minimise(replace(fitted, target=weights), limits, start, rng)
-        losses = fitted.losses(start[None])[0, places]
-        found.append((losses, start))
-    kept: list[tuple[Array, Array]] = []
-    for losses, mixture in sorted(found, key=lambda one: (float(one[0][0]), float(one[0][1]))):
-        if not kept or losses[1] < kept[-1][0][1] - TOLERANCE:  # the others cost more of the first for no gain
-            kept.append((losses, mixture))
     return [
         {"losses": dict(zip(pair, losses.tolist(), strict=True)), "weights": _named(sources, mixture)}
-        for losses, mixture in kept
+        for losses, mixture in front.front(fitted, limits, natural, [targets.index(name) for name in pair])
     ]
 
 
-def _told(fitted: Surrogate, mixture: Array, targets: Sequence[str], confidence: float) -> Table:
+def _told(fitted: Predictor, mixture: Array, targets: Sequence[str], confidence: float) -> Table:
     low, high = fitted.interval(mixture[None], confidence, of_a_run=True)
     losses = fitted.losses(mixture[None])[0]
     return {
