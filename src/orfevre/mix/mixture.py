@@ -12,7 +12,7 @@ from orfevre.mix.choice import Choice, Problem
 from orfevre.mix.gp import Array
 from orfevre.mix.price import Price
 from orfevre.mix.proxies import Row
-from orfevre.mix.surrogate import spearman
+from orfevre.mix.surrogate import Surrogate, spearman
 from orfevre.recipe import Recipe
 
 Table = dict[str, Any]
@@ -95,11 +95,11 @@ def verdict_table(verdict: Verdict) -> Table:
     }
 
 
-def surrogate_table(asked: Problem, choice: Choice, rows: Sequence[Row], confidence: float) -> Table:
+def surrogate_table(asked: Problem, fitted: Surrogate, rows: Sequence[Row], confidence: float) -> Table:
     """Each proxy as told by other folds (repeats of one mixture fall together)."""
-    mean, low, high = choice.surrogate.told(confidence)
+    mean, low, high = fitted.told(confidence)
     measured = target_losses(asked, rows)
-    kept = [number for number, row in enumerate(rows) if row["kind"] == "proxy"]
+    kept = [number for number, row in enumerate(rows) if row["kind"] != "repeat"]
     return {
         "kind": "stack",
         "cross_validation": [
