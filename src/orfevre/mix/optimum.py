@@ -8,7 +8,7 @@ from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint, minimi
 from orfevre.mix.design import candidates, farthest_first
 from orfevre.mix.gp import Array
 from orfevre.mix.limits import Limits
-from orfevre.mix.surrogate import Surrogate
+from orfevre.mix.predictor import Predictor
 
 BROAD = 2048
 """Random mixtures among which the climbs begin."""
@@ -42,7 +42,7 @@ class Slice:
 
 
 def minimise(
-    surrogate: Surrogate, limits: Limits, start: Array, rng: np.random.Generator, ceilings: Array | None = None
+    surrogate: Predictor, limits: Limits, start: Array, rng: np.random.Generator, ceilings: Array | None = None
 ) -> Array:
     """The allowed mixture [S] of least expected target loss: SLSQP from `start` and among many random ones.
 
@@ -59,7 +59,7 @@ def minimise(
     return min((settled, top), key=lambda one: float(_cost(surrogate, one[None], ceilings)[0]))
 
 
-def _cost(surrogate: Surrogate, mixtures: Array, ceilings: Array | None) -> Array:
+def _cost(surrogate: Predictor, mixtures: Array, ceilings: Array | None) -> Array:
     """What is minimised over mixtures [m, S] -> [m]: the target loss, and PENALTY times what exceeds a ceiling."""
     if ceilings is None:
         return surrogate.mean(mixtures)
@@ -67,14 +67,14 @@ def _cost(surrogate: Surrogate, mixtures: Array, ceilings: Array | None) -> Arra
     return np.asarray(surrogate.mean(mixtures) + PENALTY * np.sum(beyond, axis=1))
 
 
-def climb_from(surrogate: Surrogate, limits: Limits, start: Array) -> Array:
+def climb_from(surrogate: Predictor, limits: Limits, start: Array) -> Array:
     """The allowed mixture [S] at the end of a climb from `start`, and from `start` without each source in turn."""
     begun = limits.project(start)
     without = limits.project(begun - np.eye(len(begun)))
     return settle(_best_climb(surrogate, limits, np.vstack([begun, without])), limits)
 
 
-def _best_climb(surrogate: Surrogate, limits: Limits, starts: Array, ceilings: Array | None = None) -> Array:
+def _best_climb(surrogate: Predictor, limits: Limits, starts: Array, ceilings: Array | None = None) -> Array:
     """The best of `starts` [m, S] and of where climbs from them end."""
     ends = limits.project(np.array([_climb(surrogate, limits, start, ceilings) for start in starts]))
     every = np.vstack([starts, ends])
@@ -100,7 +100,7 @@ def settle(mixture: Array, limits: Limits) -> Array:
     return settled if limits.contains(settled) else mixture
 
 
-def _climb(surrogate: Surrogate, limits: Limits, start: Array, ceilings: Array | None) -> Array:
+def _climb(surrogate: Predictor, limits: Limits, start: Array, ceilings: Array | None) -> Array:
     def loss(weights: Array) -> float:
         return float(surrogate.mean(np.maximum(weights, 0.0)[None])[0])
 
@@ -125,20 +125,20 @@ def _climb(surrogate: Surrogate, limits: Limits, start: Array, ceilings: Array |
     return np.asarray(result.x) if np.all(np.isfinite(result.x)) else start
 
 
-def _held_losses(surrogate: Surrogate, ceilings: Array) -> NonlinearConstraint:
+def _held_losses(surrogate: Predictor, ceilings: Array) -> NonlinearConstraint:
     held = np.flatnonzero(np.isfinite(ceilings))
 
     def losses(weights: Array) -> Array:
         return np.asarray(surrogate.losses(np.maximum(weights, 0.0)[None])[0, held])
 
     def slopes(weights: Array) -> Array:
-        return np.stack([surrogate.stacks[place].whole.gradient(np.maximum(weights, 0.0)) for place in held])
+        return surrogate.loss_gradients(np.maximum(weights, 0.0))[held]
 
     return NonlinearConstraint(losses, -np.inf, ceilings[held], jac=slopes)
 
 
 def intervals(
-    surrogate: Surrogate, limits: Limits, best: Array, confidence: float, rng: np.random.Generator
+    surrogate: Predictor, limits: Limits, best: Array, confidence: float, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Low and high weight [S] of each source in the optimum, given what was measured.
 
@@ -152,7 +152,7 @@ def intervals(
     return np.minimum(low, best), np.maximum(high, best)
 
 
-def slices(surrogate: Surrogate, mixture: Array, high: Array, confidence: float) -> list[Slice]:
+def slices(surrogate: Predictor, mixture: Array, high: Array, confidence: float) -> list[Slice]:
     """One for each source, from 0 to `high` [S], the largest weight explored."""
     found = []
     for source in range(len(mixture)):

@@ -10,7 +10,7 @@ import numpy as np
 from orfevre.mix import optimum
 from orfevre.mix.gp import Array
 from orfevre.mix.limits import Limits
-from orfevre.mix.surrogate import Surrogate
+from orfevre.mix.predictor import Predictor
 
 STEP = 0.01
 """Share moved to a source, from all others in their proportions: one percentage point."""
@@ -36,7 +36,7 @@ class Shadow:
     """Fall of the expected target loss, at least 0."""
 
 
-def swaps(surrogate: Surrogate, mixture: Array, confidence: float, rng: np.random.Generator) -> tuple[Array, Array]:
+def swaps(surrogate: Predictor, mixture: Array, confidence: float, rng: np.random.Generator) -> tuple[Array, Array]:
     """Change of the target loss when STEP moves to each source: expected [S], and ends of its interval [S, 2]."""
     moved = np.array([_moved(mixture, source) for source in range(len(mixture))])
     places = np.vstack([mixture, moved])
@@ -56,7 +56,7 @@ def _moved(mixture: Array, source: int) -> Array:
     return moved / np.sum(moved)
 
 
-def shadows(surrogate: Surrogate, limits: Limits, best: Array) -> list[Shadow]:
+def shadows(surrogate: Predictor, limits: Limits, best: Array) -> list[Shadow]:
     """One for each limit that holds `best`; the optimum is sought again from there, with that limit alone loosened."""
     found = []
     reached = float(surrogate.mean(best[None])[0])

@@ -5,8 +5,8 @@ add, and deviations add with the correlations that the out-of-fold errors of the
 losses are told better than by one model of their sum: docs/decisions/surrogate.md.)
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -30,9 +30,21 @@ class Surrogate:
     correlation: Array
     """Correlation of the stacks' errors, [J, J]."""
 
+    def aimed(self, target: Array) -> "Surrogate":
+        """The same fit, other weights [J] of the losses."""
+        return replace(self, target=target)
+
     def losses(self, weights: Array) -> Array:
         """Expected losses of mixtures [m, S] -> [m, J]."""
         return np.stack([one.whole.mean(weights) for one in self.stacks], axis=1)
+
+    def loss_gradients(self, weights: Array) -> Array:
+        """Gradients of the expected losses at one mixture [S] -> [J, S]."""
+        return np.stack([one.whole.gradient(weights) for one in self.stacks])
+
+    def loss_deviations(self, weights: Array, of_a_run: bool = False) -> Array:
+        """Standard deviation of each loss at mixtures [m, S] -> [m, J], stretched like the target's."""
+        return self.loss_stretches * self._loss_doubts(weights, of_a_run)
 
     def mean(self, weights: Array) -> Array:
         """Expected target loss of mixtures [m, S] -> [m]."""
@@ -49,10 +61,7 @@ class Surrogate:
 
         The processes' own, stretched by what the errors out of fold were of what the processes had promised.
         """
-        noises = [one.whole.smooth.process.noise for one in self.stacks]
-        totals = np.stack([one.whole.smooth.deviation(weights) for one in self.stacks], axis=1)
-        parts = totals if of_a_run else np.sqrt(np.maximum(totals**2 - np.square(noises), 0.0))
-        return self.stretch * self._combine(parts)
+        return self.stretch * self._combine(self._loss_doubts(weights, of_a_run))
 
     def interval(self, weights: Array, confidence: float, of_a_run: bool = False) -> tuple[Array, Array]:
         """Low and high ends of the target loss for mixtures [m, S] -> ([m], [m]).
@@ -74,17 +83,17 @@ class Surrogate:
     def sample(self, weights: Array, count: int, rng: np.random.Generator) -> Array:
         """`count` target losses drawn jointly over mixtures [m, S] -> [count, m]: the stacks' means with the processes'
         stretched deviations from them."""
-        values, vectors = np.linalg.eigh(self.correlation)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
-        draws = np.tensordot(root, rng.standard_normal((len(root), len(weights), count)), axes=1)
         found = np.zeros((len(weights), count))
-        for share, one, draw in zip(self.target, self.stacks, draws, strict=True):
-            if share:
-                smooth = one.whole.smooth
-                covariance = smooth.process.covariance(smooth.features(weights))
-                covariance[np.diag_indices(len(weights))] += 1e-8 * (smooth.process.scale**2)
-                found += share * (np.linalg.cholesky(covariance) @ draw)
+        for place, draws in self._drawn(weights, count, rng):
+            found += self.target[place] * draws
         return self.mean(weights) + self.stretch * found.T
+
+    def sample_losses(self, weights: Array, count: int, rng: np.random.Generator) -> Array:
+        """Every loss drawn like `sample`, [count, m, J]; losses that weigh nothing in the target stay at their mean."""
+        found = np.repeat(self.losses(weights)[None], count, axis=0)
+        for place, draws in self._drawn(weights, count, rng):
+            found[:, :, place] += self.loss_stretches[place] * draws.T
+        return found
 
     def told(self, confidence: float) -> tuple[Array, Array, Array]:
         """Target loss of each run as told without its fold, and the ends of its interval there; each [n]."""
@@ -107,9 +116,34 @@ class Surrogate:
         errors = self._errors(self.target)
         return max(float(np.quantile(errors, 0.9)) / float(norm.ppf(0.95)), 1e-3)
 
+    @cached_property
+    def loss_stretches(self) -> Array:
+        """The same for each loss, [J]."""
+        errors = np.stack([self._errors(one) for one in np.eye(len(self.stacks))], axis=1)
+        return np.maximum(np.quantile(errors, 0.9, axis=0) / float(norm.ppf(0.95)), 1e-3)
+
     @property
     def _weighed(self) -> list[tuple[float, stack.Stack]]:
         return [(float(share), one) for share, one in zip(self.target, self.stacks, strict=True) if share]
+
+    def _loss_doubts(self, weights: Array, of_a_run: bool) -> Array:
+        """The processes' own deviations, [m, J]."""
+        totals = np.stack([one.whole.smooth.deviation(weights) for one in self.stacks], axis=1)
+        if of_a_run:
+            return totals
+        noises = [one.whole.smooth.process.noise for one in self.stacks]
+        return np.sqrt(np.maximum(totals**2 - np.square(noises), 0.0))
+
+    def _drawn(self, weights: Array, count: int, rng: np.random.Generator) -> Iterator[tuple[int, Array]]:
+        """Place and joint draws [m, count], about zero, of each loss that weighs in the target."""
+        values, vectors = np.linalg.eigh(self.correlation)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        draws = np.tensordot(root, rng.standard_normal((len(root), len(weights), count)), axes=1)
+        for place in np.flatnonzero(self.target).tolist():
+            smooth = self.stacks[place].whole.smooth
+            covariance = smooth.process.covariance(smooth.features(weights))
+            covariance[np.diag_indices(len(weights))] += 1e-8 * (smooth.process.scale**2)
+            yield place, np.linalg.cholesky(covariance) @ draws[place]
 
     def _errors(self, target: Array) -> Array:
         """Absolute error over doubt of each run's weighted loss, told by the blends that had not seen it, [n]."""
