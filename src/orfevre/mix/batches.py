@@ -10,16 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from orfevre.mix import optimum
+from orfevre.mix.design import around
 from orfevre.mix.gp import Array
 from orfevre.mix.limits import Limits
-from orfevre.mix.surrogate import Surrogate, same_mixture
+from orfevre.mix.surrogate import Surrogate
 from orfevre.recipe import Batches
 
 BROAD = 4096
 """Random mixtures from which the candidates are taken."""
 
 CANDIDATES = 384
-"""Mixtures in the joint draws."""
+"""Mixtures in the joint draws, at least."""
+
+PER_RUN = 8
+"""And at least so many for each run that is wanted."""
 
 DRAWS = 1000
 """Joint draws of the target loss; a probability of 95 % is known to within 1.4 points."""
@@ -50,6 +54,8 @@ class Stakes:
 class Batch:
     mixtures: Array
     """What to run next, [count, S]."""
+    places: list[int]
+    """Their row numbers among the candidates."""
     within: float
     """Probability that the mixture preferred so far is within epsilon of the best."""
     improvement: float
@@ -73,26 +79,37 @@ def next_batch(
     """
     stakes = stakes or Stakes()
     rng = np.random.default_rng([seed, 3, len(tried)])
-    pool = candidates(fitted, limits, tried, rng, stakes.ceilings)
-    return decide(fitted, pool, count, settings, rng, stakes)
-
-
-def candidates(
-    fitted: Surrogate, limits: Limits, tried: Array, rng: np.random.Generator, ceilings: Array | None = None
-) -> Array:
-    """CANDIDATES allowed mixtures that may be the best, the one of least expected loss first, [m, S].
-
-    Some lie anywhere, some near the best of them, at all distances, for there the loss is decided.
-    """
-    allowed = tried[[limits.contains(mixture) for mixture in tried]]
+    best = optimum.minimise(fitted, limits, tried[np.argmin(fitted.mean(tried))], rng, stakes.ceilings)
     anywhere = optimum.spread_out(limits.project(np.mean(tried, axis=0)), limits, BROAD, rng)
-    best = optimum.minimise(fitted, limits, tried[np.argmin(fitted.mean(tried))], rng, ceilings)
-    steps = np.exp(rng.uniform(np.log(REACH[0]), np.log(REACH[1]), size=(BROAD // 2, 1)))
-    near = np.square(np.sqrt(best) + steps * rng.standard_normal((BROAD // 2, len(best))))
-    pool = np.vstack([best, allowed, anywhere, limits.project(near / np.sum(near, axis=1, keepdims=True))])
-    pool = pool[[rows[0] for rows in same_mixture(pool)]]
-    hope = fitted.mean(pool) - HOPE * fitted.deviation(pool) + _excess(fitted, pool, ceilings)
-    return pool[[0, *(1 + np.argsort(hope[1:], kind="stable")[: CANDIDATES - 1])]]
+    pool = np.vstack([best, anywhere, around(best, limits, BROAD // 2, REACH, rng)])
+    return choose(fitted, limits, pool, tried, settings.model_copy(update={"runs": count}), rng, stakes)
+
+
+def choose(
+    fitted: Surrogate,
+    limits: Limits,
+    pool: Array,
+    tried: Array,
+    settings: Batches,
+    rng: np.random.Generator,
+    stakes: Stakes,
+) -> Batch:
+    """The batch of `settings.runs` among allowed mixtures [m, S]. To be beaten is the mixture of least expected loss in
+    the pool or among those tried that are allowed."""
+    every = np.vstack([pool, tried[[limits.contains(mixture) for mixture in tried]]])
+    excess = _excess(fitted, every, stakes.ceilings)
+    means = fitted.mean(every) + excess
+    told = int(np.argmin(means))
+    hope = means[: len(pool)] - HOPE * fitted.deviation(pool)
+    near = np.argsort(hope, kind="stable")[: max(CANDIDATES, PER_RUN * settings.runs)]
+    draws = fitted.sample(every[[told, *near]], DRAWS, rng) + excess[[told, *near]]
+    wins = np.maximum(draws[:, :1] - draws[:, 1:], 0.0)
+    chosen = greedy(wins, np.sqrt(pool[near]), settings.runs, np.sqrt(tried))
+    within = float(np.mean(np.max(wins, axis=1) <= settings.epsilon))
+    together = float(np.mean(np.max(wins[:, chosen], axis=1)))
+    one, loss = float(np.max(np.mean(wins, axis=0))), float(fitted.mean(every[[told]])[0])
+    places = near[chosen].tolist()
+    return Batch(pool[places], places, within, together, stop_text(within, one, loss, settings, stakes))
 
 
 def _excess(fitted: Surrogate, pool: Array, ceilings: Array | None) -> Array:
@@ -102,40 +119,23 @@ def _excess(fitted: Surrogate, pool: Array, ceilings: Array | None) -> Array:
     return np.asarray(optimum.PENALTY * np.sum(np.maximum(fitted.losses(pool) - ceilings, 0.0), axis=1))
 
 
-def decide(
-    fitted: Surrogate, pool: Array, count: int, settings: Batches, rng: np.random.Generator, stakes: Stakes
-) -> Batch:
-    """The batch among mixtures [m, S]; the one of least expected loss is the one to be beaten."""
-    excess = _excess(fitted, pool, stakes.ceilings)
-    told = int(np.argmin(fitted.mean(pool) + excess))
-    draws = fitted.sample(pool, DRAWS, rng) + excess
-    wins = np.maximum(draws[:, [told]] - draws, 0.0)
-    chosen = greedy(wins, np.sqrt(pool), count)
-    within = float(np.mean(np.max(wins, axis=1) <= settings.epsilon))
-    one = float(np.max(np.mean(wins, axis=0)))
-    together = float(np.mean(np.max(wins[:, chosen], axis=1)))
-    loss = float(fitted.mean(pool[[told]])[0])
-    return Batch(pool[chosen], within, together, stop_text(within, one, loss, settings, stakes))
-
-
-def greedy(wins: Array, roots: Array, count: int) -> list[int]:
+def greedy(wins: Array, roots: Array, count: int, done: Array) -> list[int]:
     """Row numbers of `count` candidates, each the one that adds most to the expected best of those before it.
 
-    `wins` [D, m] are improvements in each draw (q-EI by Monte-Carlo, built up greedily: arXiv 1805.10196). None is
-    within APART of another while others are left; where nothing can win any more, the farthest from those chosen.
+    `wins` [D, m] are improvements in each draw (q-EI by Monte-Carlo, built up greedily: arXiv 1805.10196), `roots`
+    [m, S] the candidates and `done` [n, S] what was run, in square roots of shares. None is within APART of another or
+    of what was run while others are left; where nothing can win any more, it is the farthest from all those.
     """
     reached, chosen = np.zeros(len(wins)), list[int]()
-    gaps = np.full(wins.shape[1], np.inf)
-    while len(chosen) < min(count, wins.shape[1]):
+    gaps = np.min(np.linalg.norm(roots[:, None] - done, axis=2), axis=1)
+    while len(chosen) < min(count, len(roots)):
         gains = np.mean(np.maximum(wins, reached[:, None]), axis=0) - np.mean(reached)
-        gains[gaps < APART] = -1.0
-        gains[chosen] = -2.0
-        best = int(np.argmax(gains))
-        if gains[best] <= 0.0 and chosen:
-            best = int(np.argmax(np.where(np.isin(np.arange(len(gaps)), chosen), -1.0, gaps)))
-        chosen.append(best)
-        reached = np.maximum(reached, wins[:, best])
-        gaps = np.minimum(gaps, np.sqrt(np.sum((roots - roots[best]) ** 2, axis=1)))
+        order = np.where(gaps < APART, 0.0, gains)
+        order = order if np.max(order) > 0.0 else gaps
+        order[chosen] = -1.0
+        chosen.append(int(np.argmax(order)))
+        reached = np.maximum(reached, wins[:, chosen[-1]])
+        gaps = np.minimum(gaps, np.linalg.norm(roots - roots[chosen[-1]], axis=1))
     return chosen
 
 

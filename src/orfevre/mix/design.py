@@ -42,15 +42,24 @@ def candidates(centre: Array, limits: Limits, count: int, rng: np.random.Generat
     return limits.project(draws / np.sum(draws, axis=1, keepdims=True))
 
 
+def around(centre: Array, limits: Limits, count: int, reach: tuple[float, float], rng: np.random.Generator) -> Array:
+    """Random allowed mixtures [count, S] about `centre` [S], at all distances in `reach` (of a share, in roots)."""
+    steps = np.exp(rng.uniform(np.log(reach[0]), np.log(reach[1]), size=(count, 1)))
+    moved = np.square(np.sqrt(np.maximum(centre, 0.0)) + steps * rng.standard_normal((count, len(centre))))
+    return limits.project(moved / np.sum(moved, axis=1, keepdims=True))
+
+
 def farthest_first(points: Array, count: int, fixed: int = 1) -> list[int]:
     """Row numbers of `count` mixtures [m, S]: the first `fixed`, then each time the one farthest from all chosen."""
     roots = np.sqrt(points)
     chosen = list(range(fixed))
     gaps = np.min([np.sum((roots - roots[row]) ** 2, axis=1) for row in chosen], axis=0)
+    gaps[chosen] = -1.0  # where many points are one, none is taken twice while others are left
     while len(chosen) < count:
         row = int(np.argmax(gaps))
         chosen.append(row)
         gaps = np.minimum(gaps, np.sum((roots - roots[row]) ** 2, axis=1))
+        gaps[row] = -1.0
     return chosen
 
 
