@@ -125,11 +125,7 @@ def _step(
     losses.total.backward()  # type: ignore[no-untyped-call]
     grad_norm = optimiser.gradient_norm()
     if not (math.isfinite(total) and math.isfinite(grad_norm)):
-        raise UserError(
-            f"training stopped at step {step + 1} of {training.num_steps}: loss {total:g}, gradient norm "
-            f"{grad_norm:g}. Lower optim.learning_rate (now {training.optim.learning_rate:g}), lengthen "
-            f"optim.warmup_fraction (now {training.optim.warmup_fraction:g}) or keep optim.grad_clip at 1"
-        )
+        raise diverged(step, training, total, grad_norm)
     rate = optim.learning_rate(step, training.num_steps, training.optim)
     for group in optimiser.param_groups:
         group["lr"] = rate
@@ -144,6 +140,15 @@ def _step(
         "grad_norm": grad_norm,
         "learning_rate": rate,
     }
+
+
+def diverged(step: int, training: recipe.Training, total: float, grad_norm: float) -> UserError:
+    """What to say when the loss or the gradient of step `step`, counted from 0, is not finite."""
+    return UserError(
+        f"training stopped at step {step + 1} of {training.num_steps}: loss {total:g}, gradient norm "
+        f"{grad_norm:g}. Lower optim.learning_rate (now {training.optim.learning_rate:g}), lengthen "
+        f"optim.warmup_fraction (now {training.optim.warmup_fraction:g}) or keep optim.grad_clip at 1"
+    )
 
 
 def _dtype(training: recipe.Training) -> torch.dtype:

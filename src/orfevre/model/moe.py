@@ -67,17 +67,8 @@ class MixtureOfExperts(nn.Module):
         A balancing bias decides who is chosen and never how much a chosen one weighs (arXiv 2412.19437, eq. 16).
         """
         logits = self.gate(x_TH.to(self.gate.weight.dtype))  # training in bfloat16 keeps the router in float32
-        scores = logits.to(torch.promote_types(logits.dtype, torch.float32))  # logarithms of them, up to a constant
-        if self.router == "sigmoid":
-            scores = F.logsigmoid(scores)
-        probabilities = scores.softmax(dim=-1)
-        if not self.biased:  # these very operations, for bits equal to Mixtral's
-            weights, chosen = probabilities.topk(self.num_chosen, dim=-1)
-            return Routing(logits, probabilities, weights / weights.sum(dim=-1, keepdim=True), chosen, real_T)
-        ranked = (scores.exp() if self.router == "sigmoid" else probabilities).detach() + self.balance_bias
-        chosen = ranked.topk(self.num_chosen, dim=-1).indices
-        # the same weights, but the bias may choose experts whose probabilities underflow: so by a softmax over them
-        return Routing(logits, probabilities, scores.gather(1, chosen).softmax(dim=-1), chosen, real_T)
+        bias = self.balance_bias if self.biased else None
+        return choose(logits, self.num_chosen, router=self.router, bias=bias, real_T=real_T)
 
     def forward(self, x_TH: torch.Tensor, real_T: torch.Tensor | None = None) -> tuple[torch.Tensor, Routing]:
         routing = self.route(x_TH, real_T)
@@ -119,6 +110,23 @@ class MixtureOfExperts(nn.Module):
         w1, w3 = self.shared_w13.chunk(2)
         pieces = (w1.chunk(self.num_shared), w3.chunk(self.num_shared), self.shared_w2.chunk(self.num_shared, dim=1))
         return list(zip(*pieces, strict=True))
+
+
+def choose(
+    logits: torch.Tensor, num_chosen: int, *, router: str, bias: torch.Tensor | None, real_T: torch.Tensor | None = None
+) -> Routing:
+    """From the router's logits `[..., E]` to the experts of each token; `bias` is added to the scores that rank."""
+    scores = logits.to(torch.promote_types(logits.dtype, torch.float32))  # logarithms of them, up to a constant
+    if router == "sigmoid":
+        scores = F.logsigmoid(scores)
+    probabilities = scores.softmax(dim=-1)
+    if bias is None:  # these very operations, for bits equal to Mixtral's
+        weights, chosen = probabilities.topk(num_chosen, dim=-1)
+        return Routing(logits, probabilities, weights / weights.sum(dim=-1, keepdim=True), chosen, real_T)
+    ranked = (scores.exp() if router == "sigmoid" else probabilities).detach() + bias
+    chosen = ranked.topk(num_chosen, dim=-1).indices
+    # the same weights, but the bias may choose experts whose probabilities underflow: so by a softmax over them
+    return Routing(logits, probabilities, scores.gather(-1, chosen).softmax(dim=-1), chosen, real_T)
 
 
 def _expert(x_H: torch.Tensor, w1: torch.Tensor, w3: torch.Tensor, w2: torch.Tensor) -> torch.Tensor:
