@@ -3,9 +3,10 @@
     sys.path.insert(0, "tests/contract"); from synthetic_run import STAGES, make
     folder = make(tmp_path)                      # all seven stages
     folder = make(tmp_path, stages=STAGES[:3])   # curate, tokenize, mix
+    folder = make(tmp_path, variant="wide")      # sixteen sources; "plain" is without anything optional
 
-The losses follow a known law (`true_loss`), so that what is drawn from them looks like a real run; the texts are random
-words. Documents, shards, counts, digests and the torrent agree with each other; model weights are random.
+The losses follow a known law (synthetic_mix.py), so that what is drawn from them looks like a real run; the texts are
+random words. Documents, shards, counts, digests and the torrent agree with each other; model weights are random.
 """
 
 import json
@@ -19,9 +20,10 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
+from synthetic_mix import NAMES, TARGETS, floor, names_of, rivals, target_loss, write_mix
 from synthetic_text import Run, write_curate, write_json, write_tokenize
 
-from orfevre import artifact, ledger, metrics
+from orfevre import artifact, ledger
 from orfevre.engine import specialisation
 from orfevre.recipe import Recipe, from_table
 
@@ -33,39 +35,31 @@ READS = {
 }  # fmt: skip
 SECONDS = {"curate": 41.0, "tokenize": 18.5, "mix": 402.0, "plan": 0.4, "train": 288.0, "evaluate": 63.0,
            "release": 4.2}  # fmt: skip
-TARGET = {"code": 0.4, "docs": 0.4, "prose": 0.2}
-FLOOR = {"code": 1.15, "docs": 1.45, "prose": 1.72, "web": 1.95}
-PROXY_TOKENS = 1_000_000
 SAMPLE = "<script>alert('a sample is text')</script> & so on"
 
 
-def make(folder: Path, stages: Sequence[str] = STAGES, documents: int = 40, wins: bool = True) -> Path:
+def make(
+    folder: Path, stages: Sequence[str] = STAGES, documents: int = 40, wins: bool = True, variant: str = "full"
+) -> Path:
     """Write the stages, in order, into `<folder>/<recipe name>/`; return that folder. `documents` is per source."""
-    recipe = synthetic_recipe()
+    recipe = synthetic_recipe(variant)
     run = Run(recipe, folder / recipe.name, random.Random(recipe.seed), documents)
     for number, stage in enumerate(STAGES):
         if stage in stages:
             fingerprint = ledger.fingerprint(stage, {}, _inputs(run, stage), recipe.seed)
             draft, attempts, _ = artifact.begin(run / stage, fingerprint)
-            counts = _write_mix(run, draft, wins) if stage == "mix" else WRITERS[stage](run, draft)
+            counts = write_mix(run, draft, wins, variant) if stage == "mix" else WRITERS[stage](run, draft)
             write_json(draft / "recipe.json", recipe.model_dump(mode="json"))
             artifact.finish(run / stage, _manifest(run, stage, number, counts, attempts))
     return run.root
 
 
-def synthetic_recipe() -> Recipe:
-    """Four sources, a tiny model, and a scale-up to Mixtral's own size."""
-    source = {"paths": ["{data}/*.txt"], "max_epochs": 4.0}
+def synthetic_recipe(variant: str = "full") -> Recipe:
+    """Four sources or sixteen, a tiny model, and a scale-up to Mixtral's own size."""
+    names = names_of(variant)
     table = {
-        "name": "synthetic", "seed": 7, "data": "shared/data",
-        "sources": [
-            source | {"name": "code", "format": "code", "licence": "PSF-2.0", "language": "python"},
-            source | {"name": "docs", "format": "docstrings", "licence": "PSF-2.0", "language": "en"},
-            source | {"name": "prose", "format": "text", "licence": "Public domain", "language": "en"},
-            source | {"name": "web", "format": "html", "licence": "CC-BY-4.0", "language": "und"},
-        ],
-        "tokenize": {"vocab_size": 400},
-        "mix": {"target": TARGET, "max_weights": {"docs": 0.45}, "min_weights": {"web": 0.05}, "num_proxies": 24},
+        "name": "synthetic", "seed": 7, "data": "shared/data", "sources": _sources(names),
+        "tokenize": {"vocab_size": 400}, "mix": _mix(names, variant),
         "model": {"hidden_size": 16, "num_layers": 6, "num_heads": 2, "num_kv_heads": 1, "ffn_size": 16,
                   "num_experts": 8, "context_length": 128},
         "train": {"tokens": 3_000_000, "sequence_length": 128},
@@ -81,149 +75,25 @@ def synthetic_recipe() -> Recipe:
     return from_table(table, "synthetic")
 
 
-def true_loss(source: str, weights: Mapping[str, float], tokens: float = PROXY_TOKENS) -> float:
-    """Bits per byte on a source: a power law in the tokens that teach it, its own and, a little, the others'."""
-    kin = {("docs", "code"): 0.25, ("code", "docs"): 0.15, ("prose", "docs"): 0.3, ("web", "prose"): 0.35}
-    useful = weights[source] + sum(weights[other] * kin.get((source, other), 0.05) for other in weights)
-    return FLOOR[source] + 0.42 * (useful * tokens / PROXY_TOKENS) ** -0.33
-
-
-def target_loss(losses: Mapping[str, float]) -> float:
-    return sum(weight * losses[name] for name, weight in TARGET.items())
-
-
-def _write_mix(run: Run, draft: Path, wins: bool) -> dict[str, int]:
-    names = list(run.recipe.source_names)
-    index = json.loads((run / "tokenize" / "index.json").read_text())["sources"]
-    total = sum(index[name]["train"]["tokens"] for name in names)
-    natural = {name: index[name]["train"]["tokens"] / total for name in names}
-    mixtures = {"chosen": {"code": 0.33, "docs": 0.45, "prose": 0.17, "web": 0.05}, "natural": natural,
-                "uniform": dict.fromkeys(names, 1 / len(names))}  # fmt: skip
-    if not wins:
-        mixtures["chosen"] = {name: round(weight, 3) for name, weight in natural.items()}
-    proxies = [_small_run(run, f"p{n:03d}", "proxy", _dirichlet(run.rng, names), n) for n in range(24)]
-    proxies += [_small_run(run, f"p{24 + n:03d}", "repeat", natural, 24 + n) for n in range(2)]
-    checks = [
-        _small_run(run, f"c-{kind}-{seed}", kind, weights, seed) | {"budget": 1.0}
-        for kind, weights in mixtures.items()
-        for seed in range(2)
+def _sources(names: Sequence[str]) -> list[dict[str, Any]]:
+    source = {"paths": ["{data}/*.txt"], "max_epochs": 4.0}
+    if tuple(names) != NAMES:
+        both = {"format": "text", "licence": "Public domain", "language": "en"}
+        return [source | both | {"name": name} for name in names]
+    return [
+        source | {"name": "code", "format": "code", "licence": "PSF-2.0", "language": "python"},
+        source | {"name": "docs", "format": "docstrings", "licence": "PSF-2.0", "language": "en"},
+        source | {"name": "prose", "format": "text", "licence": "Public domain", "language": "en"},
+        source | {"name": "web", "format": "html", "licence": "CC-BY-4.0", "language": "und"},
     ]
-    checks += [
-        _small_run(run, f"c-budget-{budget:g}", "budget", natural, 0, budget) | {"budget": budget}
-        for budget in (0.5, 2.0)
-    ]
-    design = [{key: row[key] for key in ("run", "kind", "weights", "seed")} for row in proxies]
-    write_json(draft / "design.json", {"runs": design})
-    for name, rows in (("proxies.jsonl", proxies), ("checks.jsonl", checks)):
-        for row in rows:
-            metrics.append(draft / name, row)
-    write_json(draft / "mixture.json", _mixture(run, mixtures, proxies, checks))
-    return {"proxies": len(proxies), "checks": len(checks)}
 
 
-def _dirichlet(rng: random.Random, names: Sequence[str]) -> dict[str, float]:
-    draws = [rng.gammavariate(1.2, 1.0) + 0.02 for _ in names]
-    return {name: draw / sum(draws) for name, draw in zip(names, draws, strict=True)}
-
-
-def _small_run(
-    run: Run, name: str, kind: str, weights: Mapping[str, float], seed: int, budget: float = 1.0
-) -> dict[str, Any]:
-    tokens = int(PROXY_TOKENS * budget)
-    losses = {source: true_loss(source, weights, tokens) + run.rng.gauss(0, 0.004) for source in weights}
-    return {"run": name, "kind": kind, "weights": dict(weights), "seed": seed, "tokens": tokens,
-            "flops": 6.0 * 2.1e5 * tokens, "seconds": 14.0 * budget, "losses": losses}  # fmt: skip
-
-
-def _mixture(
-    run: Run, mixtures: Mapping[str, Mapping[str, float]], proxies: Sequence[Any], checks: Sequence[Any]
-) -> dict[str, Any]:
-    names = list(run.recipe.source_names)
-    chosen = mixtures["chosen"]
-    measured = {kind: _measured([row for row in checks if row["kind"] == kind]) for kind in mixtures}
-    gains = {kind: measured[kind]["target"] - measured["chosen"]["target"] for kind in ("natural", "uniform")}
-    wins = min(gains.values()) > 0.006
-    against = {
-        f"against_{kind}": {"gain": gain, "interval": [gain - 0.006, gain + 0.006]} for kind, gain in gains.items()
-    }
-    text = "the chosen mixture beats both baselines" if wins else "the chosen mixture does not beat the natural mixture"
-    return {
-        "sources": names, "target": TARGET, "confidence": 0.9, "unit": "bits per byte",
-        "scale": {"parameters": 210_000, "tokens": PROXY_TOKENS, "proxies": len(proxies)},
-        "weights": chosen,
-        "intervals": {name: [max(0.0, chosen[name] - 0.06), min(1.0, chosen[name] + 0.05)] for name in names},
-        "limits": {name: [0.05 if name == "web" else 0.0, 0.45 if name == "docs" else 1.0] for name in names},
-        "groups": {"text": {"sources": ["docs", "prose"], "limits": [0.0, 0.9],
-                            "weight": chosen["docs"] + chosen["prose"]}} if wins else {},
-        "binding": ["docs", "web"] if wins else [],
-        "natural": mixtures["natural"], "uniform": mixtures["uniform"],
-        "epochs": {name: chosen[name] / mixtures["natural"][name] * 0.8 for name in names},
-        "unconstrained": {"code": 0.36, "docs": 0.51, "prose": 0.13, "web": 0.0},
-        "predicted": {kind: _predicted(run, weights) for kind, weights in mixtures.items()},
-        "measured": measured, "verdict": {"wins": wins, "text": text, **against},
-        "surrogate": {"kind": "stack", "spearman": 0.97, "coverage": 0.92,
-                      "cross_validation": [_cross(run, row) for row in proxies]},
-        "slices": {name: _slice(chosen, name) for name in names}, "price": _price(measured, checks, wins),
-        "swaps": {name: {"change": 0.002 * n - 0.003, "interval": [0.002 * n - 0.006, 0.002 * n]}
-                  for n, name in enumerate(names)},
-        "shadow_prices": [{"source": "docs", "side": "high", "limit": 0.45, "relaxed": 0.495, "gain": 0.011},
-                          {"source": "web", "side": "low", "limit": 0.05, "relaxed": 0.045, "gain": 0.002}] if wins
-        else [],
-    }  # fmt: skip
-
-
-def _measured(rows: Sequence[Any]) -> dict[str, Any]:
-    runs = [target_loss(row["losses"]) for row in rows]
-    mean = sum(runs) / len(runs)
-    losses = {name: sum(row["losses"][name] for row in rows) / len(rows) for name in rows[0]["losses"]}
-    return {"target": mean, "interval": [mean - 0.005, mean + 0.005], "runs": runs, "losses": losses}
-
-
-def _predicted(run: Run, weights: Mapping[str, float]) -> dict[str, Any]:
-    losses = {name: true_loss(name, weights) + run.rng.gauss(0, 0.003) for name in weights}
-    mean = target_loss(losses)
-    return {"target": mean, "interval": [mean - 0.009, mean + 0.009], "losses": losses}
-
-
-def _cross(run: Run, row: Mapping[str, Any]) -> dict[str, Any]:
-    measured = target_loss(row["losses"])
-    predicted = measured + run.rng.gauss(0, 0.012)
-    return {"run": row["run"], "measured": measured, "predicted": predicted, "low": predicted - 0.02,
-            "high": predicted + 0.02}  # fmt: skip
-
-
-def _slice(chosen: Mapping[str, float], name: str) -> dict[str, list[float]]:
-    weight = [0.02 * step for step in range(1, 46)]
-    rest = 1 - chosen[name]
-    predicted = [
-        target_loss({
-            source: true_loss(source, {o: at if o == name else chosen[o] * (1 - at) / rest for o in chosen})
-            for source in chosen
-        })
-        for at in weight
-    ]  # fmt: skip
-    wide = [0.006 + 0.03 * (at - chosen[name]) ** 2 for at in weight]
-    pairs = list(zip(predicted, wide, strict=True))
-    low, high = [p - w for p, w in pairs], [p + w for p, w in pairs]
-    return {"weight": weight, "predicted": predicted, "low": low, "high": high}
-
-
-def _price(measured: Mapping[str, Any], checks: Sequence[Any], wins: bool) -> dict[str, Any]:
-    budgets = [
-        {"budget": row["budget"], "tokens": row["tokens"], "losses": [target_loss(row["losses"])]}
-        for row in checks
-        if row["kind"] == "budget"
-    ]
-    budgets.append({"budget": 1.0, "tokens": PROXY_TOKENS, "losses": measured["natural"]["runs"]})
-    budgets.sort(key=lambda entry: entry["budget"])
-    if not wins:
-        return {"budgets": budgets, "exponent": 0.07, "compute_ratio": None, "interval": None, "extrapolated": False,
-                "text": "the mixtures cannot be told apart, so there is no price to give"}  # fmt: skip
-    means = [sum(entry["losses"]) / len(entry["losses"]) for entry in budgets]
-    budget_logs = np.log([entry["budget"] for entry in budgets])
-    ratio = float(np.exp(np.interp(-measured["chosen"]["target"], -np.array(means), budget_logs)))
-    return {"budgets": budgets, "exponent": 0.07, "compute_ratio": ratio, "interval": [ratio * 0.86, ratio * 1.19],
-            "extrapolated": False, "text": f"the natural mixture needs {ratio:.2f} times the compute"}  # fmt: skip
+def _mix(names: Sequence[str], variant: str) -> dict[str, Any]:
+    table: dict[str, Any] = {"target": TARGETS[tuple(names)], "num_proxies": 24}
+    if variant != "plain":
+        made = rivals(variant, dict.fromkeys(names, 1 / len(names)))
+        table |= {"baselines": made, "batches": {"most": 3}, "pareto": list(table["target"])[:2]}
+    return table
 
 
 def _write_plan(run: Run, draft: Path) -> dict[str, int]:
@@ -274,7 +144,7 @@ def _write_train(run: Run, draft: Path) -> dict[str, int]:
                      "grad_norm": 0.9, "learning_rate": rate, "tokens_per_second": 12_000.0,
                      "gflops_per_second": 2.2, "seconds": step * per_step / 12_000})  # fmt: skip
         if step % (steps // 5) == 0:
-            losses = {name: FLOOR[name] + 1.6 * (1 + step / 20) ** -0.6 for name in run.recipe.source_names}
+            losses = {name: floor(name) + 1.6 * (1 + step / 20) ** -0.6 for name in run.recipe.source_names}
             rows.append({"step": step, "validation": losses})
     (draft / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     checkpoint = draft / "checkpoints" / f"step-{steps}"
@@ -317,11 +187,13 @@ def _write_evaluate(run: Run, draft: Path) -> dict[str, int]:
     scores, sent = {}, {}
     rng = np.random.default_rng(run.recipe.seed)
     for number, name in enumerate(run.recipe.source_names):
-        loss, spread = FLOOR[name] + 0.21, 0.02 + 0.01 * number
+        loss, spread = floor(name) + 0.21, 0.02 + 0.01 * number
         scores[name] = {"bits_per_byte": loss, "interval": [loss - spread, loss + spread], **index[name]["validation"]}
         shares = rng.dirichlet([6.0] * run.recipe.model.num_experts, size=run.recipe.model.num_layers)
         sent[name] = np.stack([[rng.multinomial(500, layer) for layer in shares] for _ in range(12)])
-    target = target_loss({name: score["bits_per_byte"] for name, score in scores.items()})
+    target = target_loss(
+        {name: score["bits_per_byte"] for name, score in scores.items()}, TARGETS[run.recipe.source_names]
+    )
     samples = [
         {"prompt": "The ", "text": SAMPLE},
         {"prompt": "def ", "text": "melt(gold):\n    return gold + fire  # " + "long " * 30},

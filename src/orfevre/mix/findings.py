@@ -43,8 +43,10 @@ def told(recipe: Recipe, asked: Problem, choice: Choice, found: Found) -> Table:
         "predicted": mixture.predicted_table(asked, choice, confidence),
         "surrogate": mixture.surrogate_table(asked, found.fitted, found.rows, confidence),
         "slices": slices,
-        "ternary": ternary.table(choice.surrogate, choice.weights, asked.sources, slices),
-        "learning": learning.curve(asked.weights_of(found.rows), asked.losses_of(found.rows), asked.target, asked.limits),
+        "ternary": ternary.table(choice.surrogate, choice.weights, asked.sources, slices, confidence),
+        "learning": learning.curve(
+            asked.weights_of(found.rows), asked.losses_of(found.rows), asked.target, asked.limits
+        ),
         "batches": [
             {key: batch[key] for key in ("runs", "within", "improvement", "stop")} for batch in found.design.batches
         ],
@@ -60,9 +62,7 @@ def scales(made: Experiment, found: Found, checked: Bench) -> Table:
     rungs = [proxies.bench(recipe, made.bench.tokenize, rung.model, rung.training) for rung in recipe.mix.ladder]
     return {
         "proxies": proxies.size(made.bench) | {"runs": len(found.rows)},
-        "ladder": [
-            proxies.size(place) | {"runs": len(rows)} for place, rows in zip(rungs, found.climbed, strict=True)
-        ],
+        "ladder": [proxies.size(place) | {"runs": len(rows)} for place, rows in zip(rungs, found.climbed, strict=True)],
         "check": proxies.size(checked) | {"runs": recipe.mix.check.seeds},
         "predicted": len(rungs) - 1 if rungs else "proxies",
     }

@@ -3,7 +3,7 @@
 Shapes: S sources, m points.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,21 +26,22 @@ class Told(Protocol):
 
 
 def table(
-    fitted: Told, mixture: Array, sources: Sequence[str], confidence: float, explored: Array
+    fitted: Told, mixture: Array, sources: Sequence[str], slices: Mapping[str, Mapping[str, Any]], confidence: float
 ) -> dict[str, Any] | None:
     """`sources`, the share they make up `together`, and at `points` [m, 3] (shares of the whole) the expected target
     loss `predicted` [m] with the ends `low` and `high` of its interval.
 
     The three are those of `mixture` [S] whose loss would rise most without them. What they make up together is dealt
-    among them; all others keep their shares. Points where one has more than its `explored` [S] share are left out. None
-    with fewer than three such sources, or where no three points are left.
+    among them; all others keep their shares. Points where one has more than its slice (of mixture.json) explored are
+    left out. None with fewer than three such sources, or where no three points are left.
     """
     three = three_that_matter(fitted, mixture)
     together = float(np.sum(mixture[three]))
     if len(three) < 3 or together < LEAST_TOGETHER:
         return None
     shares = together * grid(STEPS)
-    shares = shares[np.all(shares <= explored[three] + 1e-9, axis=1)]
+    explored = np.array([slices[sources[place]]["weight"][-1] for place in three])
+    shares = shares[np.all(shares <= explored + 1e-9, axis=1)]
     if len(shares) < 3:
         return None
     places = np.tile(mixture, (len(shares), 1))

@@ -12,7 +12,7 @@ from typing import Any
 from orfevre import artifact
 from orfevre.report.blocks import Plot, Section
 from orfevre.report.facts import Facts, gather
-from orfevre.report.sections import bill, experts, ledger, mixture, training
+from orfevre.report.sections import bill, check, experts, ledger, mixture, scales, surrogate, training
 from orfevre.report.sections.data import contamination, drops, duplicates, sources, texts, tokens
 from orfevre.report.sections.headline import headline
 
@@ -31,9 +31,10 @@ SECTIONS: tuple[Callable[[Facts], Section], ...] = (
     contamination.contamination,
     tokens.tokens,
     mixture.chosen,
-    mixture.trust,
-    mixture.check,
-    mixture.price,
+    surrogate.trust,
+    scales.scales,
+    check.check,
+    check.price,
     training.training,
     experts.experts,
     bill.bill,

@@ -33,6 +33,7 @@ class Facts:
     index: Table | None
     fertility: Table | None
     mixture: Table | None
+    proxies: list[Table]
     checks: list[Table]
     bill: Table | None
     metrics: list[Table]
@@ -69,6 +70,7 @@ def gather(run_folder: Path) -> Facts:
         index=table("tokenize", "index.json"),
         fertility=table("tokenize", "fertility.json"),
         mixture=table("mix", "mixture.json"),
+        proxies=lines("mix", "proxies.jsonl"),
         checks=lines("mix", "checks.jsonl"),
         bill=table("plan", "bill.json"),
         metrics=lines("train", "metrics.jsonl"),

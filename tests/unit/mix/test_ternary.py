@@ -1,5 +1,7 @@
 """The triangle of three sources: its points are mixtures, its values are the surrogate's, and the three matter."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +24,10 @@ class Law:
         return self.mean(weights) - 1 + confidence, self.mean(weights) + 1 - confidence
 
 
+def explored(sources: Sequence[str], most: float = 1.0) -> dict[str, dict[str, list[float]]]:
+    return {name: {"weight": [0.0, most]} for name in sources}
+
+
 def test_the_three_are_those_that_would_be_missed_most_not_those_that_harm_most() -> None:
     law = Law([0.3, 0.5, 0.1, 0.2, -9.0])  # e can do the most to the loss, and has no share because of it
     assert ternary.three_that_matter(law, np.array([0.3, 0.3, 0.2, 0.2, 0.0])) == [1, 0, 3]
@@ -29,7 +35,7 @@ def test_the_three_are_those_that_would_be_missed_most_not_those_that_harm_most(
 
 def test_values_are_the_surrogates_where_others_keep_their_shares() -> None:
     law, mixture = Law([0.3, 0.5, 0.1, 0.2, 0.0]), np.array([0.3, 0.3, 0.05, 0.15, 0.2])
-    found = ternary.table(law, mixture, NAMES, 0.9, np.ones(5))
+    found = ternary.table(law, mixture, NAMES, explored(NAMES), 0.9)
     assert found is not None and found["sources"] == ["b", "a", "d"]
     for point, told, low, high in zip(found["points"], found["predicted"], found["low"], found["high"], strict=True):
         whole = np.array([point[1], point[0], 0.05, point[2], 0.2])
@@ -46,7 +52,8 @@ def test_values_are_the_surrogates_where_others_keep_their_shares() -> None:
 def test_points_stay_within_what_was_explored(shares: list[float], most: float) -> None:
     mixture = np.array(shares) / sum(shares)
     law = Law([0.1 * (place + 1) for place in range(len(mixture))])
-    found = ternary.table(law, mixture, [str(place) for place in range(len(mixture))], 0.9, np.full(len(mixture), most))
+    names = [str(place) for place in range(len(mixture))]
+    found = ternary.table(law, mixture, names, explored(names, most), 0.9)
     if found is None:
         assert np.count_nonzero((mixture > 0) & (mixture < 1)) < 3 or most < 1.0
         return
@@ -56,8 +63,8 @@ def test_points_stay_within_what_was_explored(shares: list[float], most: float) 
 
 
 def test_there_is_no_triangle_of_two_sources() -> None:
-    assert ternary.table(Law([0.1, 0.2]), np.array([0.4, 0.6]), ["a", "b"], 0.9, np.ones(2)) is None
-    assert ternary.table(Law([0.1, 0.2, 0.3]), np.array([0.0, 1.0, 0.0]), ["a", "b", "c"], 0.9, np.ones(3)) is None
+    assert ternary.table(Law([0.1, 0.2]), np.array([0.4, 0.6]), NAMES[:2], explored(NAMES), 0.9) is None
+    assert ternary.table(Law([0.1, 0.2, 0.3]), np.array([0.0, 1.0, 0.0]), NAMES[:3], explored(NAMES), 0.9) is None
 
 
 def test_the_grid_is_whole() -> None:

@@ -8,6 +8,7 @@ import io
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -45,6 +46,9 @@ SERIES = [THEME[f"series{number}"][0] for number in range(8)]
 MARKERS = "os^Dv<>p"
 HATCHES = ("", "////", "\\\\\\\\", "xxxx", "----", "||||", "++++", "//")
 """Lines only: dots are drawn as Bezier circles, hundreds of kB of them."""
+
+LETTER, HANDLE = 0.07, 0.42
+"""Inches: a letter of a legend, and an entry's handle with the space around it."""
 
 _RC: dict[Any, Any] = {
     "svg.fonttype": "none", "svg.hashsalt": "orfevre", "font.family": "sans-serif", "font.size": 9.0,
@@ -92,12 +96,24 @@ def shortened(name: str, limit: int) -> str:
 
 
 def legend(drawn: Figure, narrow: bool, handles: Sequence[Any] | None = None, columns: int = 0) -> None:
-    """Above the plot, left; two columns on a phone."""
+    """Above the plot, left; `columns`, or as many as there is room for."""
     if handles is None:
         handles = [handle for axes in drawn.axes for handle in axes.get_legend_handles_labels()[0]]
     labels = [shortened(str(handle.get_label()), 26) for handle in handles]
     place: Literal["outside upper left"] = "outside upper left"
-    drawn.legend(list(handles), labels, loc=place, ncols=2 if narrow else columns or min(len(handles), 5))
+    room = NARROW if narrow else WIDE
+    drawn.legend(list(handles), labels, loc=place, ncols=columns or _columns([len(label) for label in labels], room))
+
+
+def _columns(lengths: Sequence[int], room: float) -> int:
+    """As many columns of a legend as `room` inches hold; Matplotlib fills one after the other, long ones first."""
+    for columns in range(len(lengths), 1, -1):
+        rows, longer = divmod(len(lengths), columns)
+        ends = [(rows + 1) * column if column <= longer else rows * column + longer for column in range(columns + 1)]
+        widest = [max(lengths[first:last]) for first, last in pairwise(ends)]
+        if sum(LETTER * letters + HANDLE for letters in widest) <= room:
+            return columns
+    return 1
 
 
 def beside(axes: Axes, value: float, row: int, text: str) -> None:

@@ -9,8 +9,6 @@ from orfevre.report import words
 from orfevre.report.blocks import Card, Cards, Link, Text
 from orfevre.report.facts import Facts
 
-BASELINES = ("natural", "uniform")
-
 
 @dataclass(frozen=True)
 class Headline:
@@ -34,10 +32,10 @@ def headline(facts: Facts) -> Headline:
 def _title(facts: Facts) -> str:
     if facts.mixture is None:
         return "The mixture has not been chosen yet"
+    if lost := [arm for arm in facts.mixture["arms"][1:] if _interval(facts.mixture, arm)[1] < 0]:
+        return f"The chosen mixture loses to {words.listing(lost)}"
     if facts.mixture["verdict"]["wins"]:
         return "The chosen mixture wins"
-    if lost := [kind for kind in BASELINES if _interval(facts.mixture, kind)[1] < 0]:
-        return f"The chosen mixture loses to {words.listing(lost)}"
     return "The chosen mixture does not win beyond doubt"
 
 
@@ -45,20 +43,20 @@ def _lead(facts: Facts) -> str:
     """The verdict in full: by how much against each baseline, and whether the interval leaves a doubt."""
     if facts.mixture is None:
         return "The mix stage has not finished, so there is no verdict to report."
-    against = [compared(facts.mixture, kind) for kind in BASELINES]
+    against = [compared(facts.mixture, arm) for arm in facts.mixture["arms"][1:]]
     spread = f"{words.share(facts.mixture['confidence'], 0)} intervals"
     return f"Measured in check runs, it {words.listing(against)} {facts.mixture['unit']} of target loss ({spread})."
 
 
 def _interval(mixture: Mapping[str, Any], kind: str) -> tuple[float, float]:
     """Of the gain over a baseline; an end that could not be had decides nothing."""
-    low, high = (mixture["verdict"].get(f"against_{kind}") or {}).get("interval") or (None, None)
+    low, high = (mixture["verdict"]["against"].get(kind) or {}).get("interval") or (None, None)
     return (-inf if low is None else low, inf if high is None else high)
 
 
 def compared(mixture: Mapping[str, Any], kind: str) -> str:
     """`beats the natural mixture by 0.0312 (0.0252 to 0.0372)`, or that they cannot be told apart."""
-    found = mixture["verdict"].get(f"against_{kind}") or {}
+    found = mixture["verdict"]["against"].get(kind) or {}
     gain, spread = found.get("gain"), words.between(found.get("interval"))
     if gain is None:
         return f"was not compared with the {kind} mixture"
@@ -74,7 +72,7 @@ def _gain(facts: Facts) -> Card:
     label = "Gain over the natural mixture"
     if facts.mixture is None:
         return Card(label, words.NONE, "the mix stage has not finished")
-    found = facts.mixture["verdict"]["against_natural"]
+    found = facts.mixture["verdict"]["against"]["natural"]
     baseline = facts.mixture["measured"]["natural"]["target"]
     part = f", {words.share(found['gain'] / baseline)} of {words.loss(baseline)}" if found["gain"] is not None else ""
     low, high = _interval(facts.mixture, "natural")
