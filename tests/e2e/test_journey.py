@@ -93,7 +93,7 @@ def test_mixture_is_feasible_and_told_honestly(journey: Journey) -> None:
     for name, weight in mixture["weights"].items():
         low, high = mixture["limits"][name]
         assert low - 1e-9 <= weight <= high + 1e-9
-    gain = mixture["verdict"]["against_natural"]["gain"]
+    gain = mixture["verdict"]["against"]["natural"]["gain"]
     measured = mixture["measured"]
     assert gain == pytest.approx(measured["natural"]["target"] - measured["chosen"]["target"], abs=1e-9)
     for mix in ("chosen", "natural", "uniform"):

@@ -18,7 +18,7 @@ def test_quickstart_keeps_its_promises(tmp_path: Path) -> None:
     manifests = [artifact.require(tmp_path / "quickstart" / stage.name) for stage in pipeline.STAGES]
     assert all(manifest.peak_memory_mib < 4096 for manifest in manifests), "two processes must fit in 8 GB"
     mixture = json.loads((tmp_path / "quickstart" / "mix" / "mixture.json").read_text(encoding="utf-8"))
-    assert mixture["scale"]["proxies"] >= 24
+    assert mixture["scales"]["proxies"]["runs"] >= 24
     assert mixture["verdict"]["wins"], mixture["verdict"]["text"]
     for name, measured in mixture["measured"].items():
         low, high = mixture["predicted"][name]["interval"]

@@ -35,9 +35,9 @@ def _extra_interval(ends: Interval | None, whole: float) -> Interval | None:
 
 
 def _words(mixture: Mapping[str, Any]) -> str:
-    scale, found = mixture["scale"], mixture["price"]
+    scale, found = mixture["scales"]["check"], mixture["price"]
     text = (
-        f"Measured at proxy scale ({scale['parameters']:,} parameters, {scale['tokens']:,} tokens a run) and "
+        f"Measured in the check runs ({scale['parameters']:,} parameters, {scale['tokens']:,} tokens each) and "
         "assumed to carry over to this run, which nobody has measured."
     )
     return f"{text} {found['text']}".strip()

@@ -29,7 +29,7 @@ def recipe(farm: Farm | None = None, **changes: object) -> Recipe:
 def mixture(ratio: float | None = 1.5, interval: object = (1.2, 2.0)) -> dict[str, object]:
     return {
         "weights": {"books": 1.0},
-        "scale": {"parameters": 100_000, "tokens": 1_000_000, "proxies": 32},
+        "scales": {"check": {"parameters": 100_000, "tokens": 1_000_000, "runs": 2}},
         "price": {"compute_ratio": ratio, "interval": interval, "extrapolated": False, "text": "It was seen."},
     }
 
@@ -188,7 +188,7 @@ def test_wrong_mix_costs_ratio_minus_one_runs(ratio: float, low: float, high: fl
     assert math.isclose(wrong.gpu_hours + run.gpu_hours, ratio * run.gpu_hours)
     assert wrong.gpu_hours_interval[0] <= wrong.gpu_hours <= wrong.gpu_hours_interval[1]
     assert math.isclose(wrong.euros, wrong.gpu_hours * run.farm.euros_per_gpu_hour)
-    assert "proxy scale" in wrong.text and "assumed to carry over" in wrong.text
+    assert "100,000 parameters" in wrong.text and "assumed to carry over" in wrong.text
 
 
 @pytest.mark.parametrize("interval", [None, [1.2, None], [None, None]])

@@ -17,7 +17,7 @@ def artefacts(root: Path) -> dict[str, Path]:
              "sources": {"books": {"train": split, "validation": split}}}  # fmt: skip
     mixture = {
         "weights": {"books": 1.0},
-        "scale": {"parameters": 1000, "tokens": 1000, "proxies": 8},
+        "scales": {"check": {"parameters": 1000, "tokens": 1000, "runs": 2}},
         "price": {"compute_ratio": 1.3, "interval": [1.1, 1.6], "extrapolated": False, "text": "Seen."},
     }
     (tokenize / "index.json").write_text(json.dumps(index))

@@ -93,20 +93,23 @@ def _tokenize(folder: Path) -> int:
 
 def _mixture() -> dict[str, Any]:
     expected = {"target": 2.5, "interval": [2.4, 2.6], "losses": {"books": 2.5, "code": 2.0}}
-    kinds = dict.fromkeys(("chosen", "natural", "uniform"), expected)
+    kinds = dict.fromkeys(("chosen", "natural", "uniform", "by_hand"), expected)
+    size = {"parameters": 100_000, "tokens": 1_000_000, "runs": 2}
+    gain = {"gain": 0.1, "interval": [0.05, 0.15]}
     return {
         "sources": ["books", "code"], "target": {"books": 1.0}, "confidence": 0.9, "unit": "bits per byte",
-        "scale": {"parameters": 100_000, "tokens": 1_000_000, "proxies": 32},
+        "arms": list(kinds), "baselines": {"by_hand": {"books": 0.9, "code": 0.1}},
+        "scales": {"proxies": size | {"runs": 32}, "ladder": [], "check": size, "predicted": "proxies"},
         "weights": {"books": 0.75, "code": 0.25}, "intervals": {"books": [0.6, 0.9], "code": [0.1, 0.4]},
         "limits": {"books": [0, 1], "code": [0, 1]}, "binding": ["books"],
         "natural": {"books": 0.5, "code": 0.5}, "uniform": {"books": 0.5, "code": 0.5},
         "epochs": {"books": 0.1, "code": 0.1}, "unconstrained": {"books": 1.0, "code": 0.0},
         "predicted": kinds, "measured": {kind: {**expected, "runs": [2.5, 2.5]} for kind in kinds},
         "verdict": {"wins": True, "text": "The chosen mixture wins | by much.",
-                    "against_natural": {"gain": 0.1, "interval": [0.05, 0.15]},
-                    "against_uniform": {"gain": 0.1, "interval": [0.05, 0.15]}},
+                    "against": {"natural": gain, "uniform": gain, "by_hand": gain}},
         "surrogate": {"kind": "stack", "cross_validation": [], "spearman": 0.9, "coverage": 0.9}, "slices": {},
-        "groups": {}, "swaps": {}, "shadow_prices": [],
+        "groups": {}, "swaps": {}, "shadow_prices": [], "ladder": None, "learning": [], "pareto": None, "batches": [],
+        "ternary": None,
         "price": {"budgets": [], "exponent": 0.1, "compute_ratio": None, "interval": None, "extrapolated": False,
                   "text": "The natural mixture never gets there."},
     }  # fmt: skip

@@ -57,5 +57,5 @@ def test_no_console_message_and_no_sideways_scrolling(tmp_path: Path) -> None:
     assert match, seen.stdout[-2000:]
     found = json.loads(match.group(1))
     for width, (body, document, sections) in found.items():
-        assert sections == 18
+        assert sections == 19
         assert max(body, document) <= int(width)

@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 import synthetic_run
 
 SECTION_IDS = [
-    "journey", "sources", "drops", "duplicates", "texts", "contamination", "tokens", "mixture", "surrogate", "check",
-    "price", "training", "experts", "bill", "scores", "samples", "ledger", "reproducibility",
+    "journey", "sources", "drops", "duplicates", "texts", "contamination", "tokens", "mixture", "surrogate", "scales",
+    "check", "price", "training", "experts", "bill", "scores", "samples", "ledger", "reproducibility",
 ]  # fmt: skip
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -110,7 +110,7 @@ def test_plots_follow_the_page_from_light_to_dark(text: str, run: Path) -> None:
 
 def test_plots_stand_alone(run: Path) -> None:
     files = sorted((run / "plots").glob("*.svg"))
-    assert len(files) == 13
+    assert len(files) == 20
     for path in files:
         root = ET.fromstring(path.read_text(encoding="utf-8"))
         assert root.find("{http://www.w3.org/2000/svg}title") is not None
@@ -171,10 +171,13 @@ def test_the_title_says_what_the_intervals_allow(
     facts = gather(run)
     assert facts.mixture is not None
     verdict = {"wins": False, "text": ""} | {
-        f"against_{kind}": {"gain": 0.04, "interval": interval}
-        for kind, interval in zip(("natural", "uniform"), intervals, strict=True)
+        "against": {
+            arm: {"gain": 0.04, "interval": interval}
+            for arm, interval in zip(("natural", "uniform"), intervals, strict=True)
+        }
     }
-    assert headline(replace(facts, mixture=facts.mixture | {"verdict": verdict})).title == title
+    arms = {"arms": ["chosen", "natural", "uniform"], "verdict": verdict}
+    assert headline(replace(facts, mixture=facts.mixture | arms)).title == title
 
 
 def test_an_artefact_of_another_version_is_an_error_for_people(run: Path, tmp_path: Path) -> None:

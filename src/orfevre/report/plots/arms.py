@@ -137,6 +137,6 @@ def gains(mixture: Mapping[str, Any], narrow: bool) -> Figure:
         axes.plot(gain, row, look[arm].marker, color=look[arm].colour, markersize=8)
     axes.axvline(0, color=drawing.INK, linewidth=1.0)
     drawing.rows_axes(axes, [f"over {arm}" for arm in rivals])
-    axes.set_xlabel(f"{mixture['unit']}: right of zero the chosen mixture wins")
+    axes.set_xlabel("right of zero it wins" if narrow else f"{mixture['unit']}: right of zero the chosen mixture wins")
     axes.locator_params(axis="x", nbins=4 if narrow else 8)
     return drawn

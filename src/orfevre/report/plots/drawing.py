@@ -47,7 +47,7 @@ MARKERS = "os^Dv<>p"
 HATCHES = ("", "////", "\\\\\\\\", "xxxx", "----", "||||", "++++", "//")
 """Lines only: dots are drawn as Bezier circles, hundreds of kB of them."""
 
-LETTER, HANDLE = 0.07, 0.42
+LETTER, HANDLE = 0.065, 0.42
 """Inches: a letter of a legend, and an entry's handle with the space around it."""
 
 _RC: dict[Any, Any] = {

@@ -21,7 +21,9 @@ def swaps(mixture: Mapping[str, Any], narrow: bool) -> Figure:
         axes.plot(change, row, "D", color=drawing.MIXTURE["chosen"], markersize=5)
     axes.axvline(0, color=drawing.INK, linewidth=1.0)
     drawing.rows_axes(axes, names)
-    axes.set_xlabel(f"change of the target loss, {mixture['unit']}: left of zero helps")
+    axes.set_xlabel(
+        "left of zero helps" if narrow else f"change of the target loss, {mixture['unit']}: left of zero helps"
+    )
     return drawn
 
 

@@ -36,19 +36,19 @@ def triangle(mixture: Mapping[str, Any], proxies: Sequence[Mapping[str, Any]], n
     levels = float(told.min()) + (float(np.ptp(told)) + 1e-9) * np.linspace(0, 1, LEVELS + 1) ** 2
     shades = [to_rgba(drawing.MIXTURE["chosen"], opacity) for opacity in np.linspace(DEEPEST, FAINTEST, LEVELS)]
     axes.tricontourf(mesh, told, levels=levels, colors=shades)
-    lines = axes.tricontour(mesh, told, levels=levels[1:-1], colors=drawing.PAPER, linewidths=0.8)
-    for label in axes.clabel(lines, levels[2:-1:2], fmt="%.3f", fontsize=7.5, colors=drawing.INK, inline=False):
-        label.set_rotation(0)
+    axes.tricontour(mesh, told, levels=levels[1:-1], colors=drawing.PAPER, linewidths=0.8)
     _frame(axes, found)
+    _key(axes, levels, shades)
     dots = np.array([place for row in proxies if (place := _place(found, row["weights"])) is not None])
     if len(dots):
         axes.plot(dots[:, 0], dots[:, 1], "o", color=drawing.INK, markerfacecolor="none", markersize=3.5,
                   markeredgewidth=0.9)  # fmt: skip
     look = arms.looks(mixture["arms"])
-    shown = {arm: _place(found, arms.weights_of(mixture, arm)) for arm in reversed(mixture["arms"])}
+    shown = {arm: _place(found, arms.weights_of(mixture, arm)) for arm in mixture["arms"]}
     for arm, place in shown.items():
+        size = 12 if arm == "chosen" else 8  # a rival may lie right on it
         if place is not None:
-            axes.plot(*place, look[arm].marker, color=look[arm].colour, markersize=9, markeredgecolor=drawing.PAPER,
+            axes.plot(*place, look[arm].marker, color=look[arm].colour, markersize=size, markeredgecolor=drawing.PAPER,
                       markeredgewidth=1.4, zorder=3, clip_on=False)  # fmt: skip
     handles = [arms.handle(arm, look[arm]) for arm in mixture["arms"] if shown[arm] is not None]
     handles.append(Line2D([], [], marker="o", color=drawing.INK, markerfacecolor="none", markersize=4, linewidth=0,
@@ -80,6 +80,18 @@ def _triangles(found: Mapping[str, Any]) -> NDArray[np.int64]:
         if all(one in at for one in corner)
     ]
     return np.array([[at[one] for one in corner] for corner in corners], dtype=np.int64).reshape(-1, 3)
+
+
+def _key(axes: Axes, levels: Array, shades: Sequence[tuple[float, ...]]) -> None:
+    """Bands and the losses between them, in the corner that the triangle leaves free."""
+    key = axes.inset_axes((0.82, 0.52, 0.035, 0.46))
+    for number, shade in enumerate(shades):
+        key.barh(number, 1, height=1, color=shade)
+    key.set(xlim=(0, 1), ylim=(-0.5, len(shades) - 0.5), xticks=[])
+    key.set_yticks([number - 0.5 for number in range(len(levels))], [f"{level:.3f}" for level in levels])
+    key.tick_params(axis="y", length=0, labelsize=7.5, labelright=True, labelleft=False)
+    key.grid(False)
+    key.spines[:].set_visible(False)
 
 
 def _frame(axes: Axes, found: Mapping[str, Any]) -> None:

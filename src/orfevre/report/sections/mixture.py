@@ -40,7 +40,7 @@ def _weight_table(found: Mapping[str, Any]) -> Table:
     for name in found["sources"]:
         low, high = found["intervals"][name]
         rows.append((
-            f"{name} *" if name in found["binding"] else name, words.share(found["weights"][name]),
+            f"{name}\u00a0*" if name in found["binding"] else name, words.share(found["weights"][name]),
             f"{words.share(low)} to {words.share(high)}", *(words.share(shares[name]) for shares in rivals),
             _limits(found["limits"][name]), words.share(found["unconstrained"].get(name, 0.0)),
             words.digits(found["epochs"].get(name), 2), words.share(found["target"].get(name, 0.0), 0),

@@ -88,17 +88,21 @@ def _size_table(found: Mapping[str, Any]) -> Table:
 
 def _number_table(found: Mapping[str, Any]) -> Table:
     """Which figure belongs to which size."""
-    proxies, checked, told = found["scales"]["proxies"], found["scales"]["check"], predicted_scale(found)
+    proxies, checked = found["scales"]["proxies"], found["scales"]["check"]
     at = found["scales"]["predicted"]
     how = "predicted from the proxies" if at == "proxies" else f"predicted, bent at rung {at + 1}"
     rows = [
         ("predicted against measured, rank correlation, coverage", "proxies, out of fold", proxies),
-        ("weights, intervals, sensitivity, shadow prices, curves by source, predicted losses", how, told),
+        (
+            "weights, intervals, sensitivity, shadow prices, curves by source, predicted losses",
+            how,
+            predicted_scale(found),
+        ),
         ("check runs, gains, the verdict", "measured", checked),
         ("the price of the wrong mix", "measured, over several budgets", checked),
     ]
-    if found["learning"] or found["batches"]:
-        rows.insert(1, ("the prediction as proxies come in, batches", "proxies", proxies))
+    told = {"learning": "the prediction as proxies come in", "batches": "how near the best after batches"}
+    rows[1:1] = [(what, "proxies", proxies) for key, what in told.items() if found[key]]
     table = [(what, how, words.large(scale["parameters"]), words.large(scale["tokens"])) for what, how, scale in rows]
     return Table("The size behind each number", ("number", "how", "parameters", "tokens"), table, words=2)
 

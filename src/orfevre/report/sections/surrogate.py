@@ -69,6 +69,9 @@ def _ternary(found: Mapping[str, Any], proxies: Sequence[Mapping[str, Any]]) -> 
     rows = [_ternary_row(table, "least loss", least), _ternary_row(table, "largest loss", largest)]
     rows += [_ternary_row(table, f"all {name}", place) for name in names
              if (place := _corner(table, name)) is not None]  # fmt: skip
+    steps = table["steps"]
+    whole = len(table["points"]) == (steps + 1) * (steps + 2) // 2
+    unexplored = "" if whole else " What the proxies did not explore is left white."
     at = words.listing([f"{name} {share}" for name, share in zip(names, rows[0][1:4], strict=True)])
     plot = Plot(
         "ternary", f"{words.listing(names).capitalize()}: the three that would be missed most",
@@ -76,7 +79,7 @@ def _ternary(found: Mapping[str, Any], proxies: Sequence[Mapping[str, Any]]) -> 
         partial(ternary.triangle, found, proxies),
         f"The three share {together} of the whole, all others keep their chosen shares; a corner is one source alone. "
         f"The deeper the colour, the lower the target loss predicted for {scales.told_at(found)}. Other mixtures stand "
-        "where the proportions of their three shares are. Parts that no proxy went near are left white.",
+        f"where the proportions of their three shares are.{unexplored}",
     )  # fmt: skip
     columns = ("place", *names, "predicted", "interval")
     return [plot, Table(f"The target loss over three sources, {found['unit']}", columns, rows)]
