@@ -19,7 +19,10 @@ DESIGN_EXAMPLES = """\
 examples:
   orfevre design --sources web,code,books --runs 32 --out design.csv
   orfevre design --sources web,code,books --natural web=0.8,code=0.15,books=0.05 --runs 32 --out design.csv
-  orfevre design --from pool.csv --runs 16 --after runs.csv --out next.csv
+  orfevre design --after runs.csv --runs 8 --out next.csv           where the loss may be least, given measured runs
+  orfevre design --after runs.csv --optimise objective.toml --runs 8 --out next.csv
+  orfevre design --from pool.csv --runs 16 --out design.csv
+  orfevre design --from pool.csv --after runs.csv --runs 8 --out next.csv
 """
 
 
@@ -48,15 +51,25 @@ def _fit(options: argparse.Namespace) -> int:
 
 def _design(options: argparse.Namespace) -> int:
     from orfevre.errors import InputError
-    from orfevre.mix import elsewhere
+    from orfevre.mix import propose
 
-    if (options.sources is None) == (options.pool is None):
-        raise InputError("give either --sources, to draw mixtures, or --from POOL.csv, to choose among given ones")
+    out, after, objective = Path(options.out), _path(options.after), _path(options.optimise)
+    if options.sources is not None and (options.pool or after):
+        raise InputError("--sources draws a first design, and goes without --from and --after, which name sources too")
+    if objective is not None and after is None:
+        raise InputError("--optimise says what the next runs are for, after those of --after RUNS.csv; give that too")
     if options.pool is not None:
-        elsewhere.choose(Path(options.pool), options.num_runs, Path(options.out), _path(options.after))
-    else:
+        propose.choose(Path(options.pool), options.num_runs, out, after, objective, options.seed)
+    elif after is not None:
+        propose.follow(after, options.num_runs, out, objective, options.seed)
+    elif options.sources is not None:
         sources = [name.strip() for name in options.sources.split(",") if name.strip()]
-        elsewhere.propose(sources, _shares(options.natural), options.num_runs, Path(options.out), options.seed)
+        propose.propose(sources, _shares(options.natural), options.num_runs, out, options.seed)
+    else:
+        raise InputError(
+            "give either --sources, to draw mixtures, --after RUNS.csv, to go on from runs that are measured, or "
+            "--from POOL.csv, to choose among given ones"
+        )
     return 0
 
 
@@ -107,12 +120,17 @@ def _add_design(verbs: Verbs) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         help="which mixtures to run next, as a CSV file",
         description="Mixtures far from each other, the natural and the uniform one among them, with repeats that "
-        "measure the noise; or the most different ones of a pool.",
+        "measure the noise; after measured runs, those that are expected to lower the loss most; or some of a pool.",
     )
     design.add_argument("--sources", metavar="A,B,...", help="names of the sources to mix")
     design.add_argument("--natural", default="", metavar="A=0.8,B=0.2", help="shares of the sources' own sizes")
     design.add_argument("--from", dest="pool", metavar="POOL.csv", help="choose among these mixtures instead")
-    design.add_argument("--after", metavar="RUNS.csv", help="with --from: far from these, which are done")
+    design.add_argument(
+        "--after",
+        metavar="RUNS.csv",
+        help="go on from these runs: by expected improvement; with --from and without loss columns, far from them",
+    )
+    design.add_argument("--optimise", metavar="OBJECTIVE.toml", help="with --after: the target and the limits to keep")
     design.add_argument("--runs", dest="num_runs", type=_count, default=32, metavar="N", help="how many (32)")
     design.add_argument("--seed", type=int, default=1, metavar="N", help="another seed, other mixtures (1)")
     design.add_argument("--out", required=True, metavar="DESIGN.csv", help="where they go")

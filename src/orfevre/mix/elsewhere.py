@@ -1,9 +1,9 @@
-"""`orfevre fit` and `orfevre design`: the surrogate and the design for teams that train elsewhere. CSV in, CSV out."""
+"""`orfevre fit`: the surrogate for teams that train elsewhere (propose.py has the design). CSV in, CSV out."""
 
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from orfevre import artifact, console
 from orfevre.errors import InputError
 from orfevre.mix import ladder, objective, surrogate
-from orfevre.mix.design import design, farthest_first
 from orfevre.mix.gp import Array
-from orfevre.mix.limits import Limits
-from orfevre.mix.table import WEIGHT, Mixtures, Runs, read_mixtures, read_runs
+from orfevre.mix.table import Mixtures, Runs, read_mixtures, read_runs
 from orfevre.recipe import load_objective
 
 CONFIDENCE = 0.9
@@ -34,8 +32,8 @@ def fit(runs_path: Path, candidates: Path | None, out: Path | None, scale: Scale
     asked = read_mixtures(candidates, runs.mixtures.sources) if candidates else None
     for note in (*runs.mixtures.notes, *(asked.notes if asked else ())):
         console.say(note)
-    base, larger = _scales(runs, scale, runs_path)
-    small = surrogate.fit(runs.weights[base], runs.losses[base], _even(runs))
+    base, larger = scales(runs, scale, runs_path)
+    small = surrogate.fit(runs.weights[base], runs.losses[base], even(runs))
     _print_fit(runs, small, base)
     told: surrogate.Surrogate | ladder.Rung = small
     if larger is not None:
@@ -52,7 +50,7 @@ def optimise(runs_path: Path, objective_path: Path, out: Path | None) -> None:
     runs = read_runs(runs_path)
     for note in runs.mixtures.notes:
         console.say(note)
-    base, _ = _scales(runs, None, runs_path)
+    base, _ = scales(runs, None, runs_path)
     sources, targets = runs.mixtures.sources, runs.targets
     fitted = surrogate.fit(runs.weights[base], runs.losses[base], objective.target_of(objective_path, asked, targets))
     _print_fit(runs, fitted, base)
@@ -63,56 +61,7 @@ def optimise(runs_path: Path, objective_path: Path, out: Path | None) -> None:
         console.result(str(out))
 
 
-def propose(sources: Sequence[str], natural: Mapping[str, float], count: int, out: Path, seed: int) -> None:
-    """Write `count` mixtures of `sources` to run: natural (uniform where not given), uniform, then far from each other;
-    and two repeats of each of those two with other seeds, which measure the noise."""
-    if len(set(sources)) < 2 or len(set(sources)) != len(sources):
-        raise InputError(f"--sources {','.join(sources)}: name two or more different sources, separated by commas")
-    size = len(sources)
-    uniform = np.full(size, 1 / size)
-    shares = _natural(sources, natural) if natural else uniform
-    free = Limits(tuple(sources), np.zeros(size), np.ones(size))
-    mixtures = design(shares, uniform, free, count, seed)
-    repeated = [row for row in (0, 1) if row < len(mixtures)]
-    rows = [(f"p{place:03d}", seed, mixture) for place, mixture in enumerate(mixtures)]
-    rows += [
-        (f"r{place:03d}", seed + 1 + place // 2, mixtures[repeated[place % len(repeated)]])
-        for place in range(2 * len(repeated))
-    ]
-    header = ["run", "seed", *(WEIGHT + name for name in sources)]
-    artifact.write_text(out, _csv(header, [[run, one, *_cells(mixture)] for run, one, mixture in rows]))
-    console.result(str(out))
-
-
-def choose(pool_path: Path, count: int, out: Path, done_path: Path | None) -> None:
-    """Write the `count` mixtures of a pool that are farthest from each other and from those of `done_path`."""
-    pool = read_mixtures(pool_path)
-    for note in pool.notes:
-        console.say(note)
-    if count > len(pool.weights):
-        raise InputError(f"{pool_path}: holds {len(pool.weights)} mixtures, --runs asks for {count}; ask for fewer")
-    if done_path is None:
-        middle = int(np.argmin(np.sum((np.sqrt(pool.weights) - np.sqrt(pool.weights).mean(axis=0)) ** 2, axis=1)))
-        order = np.concatenate([[middle], np.delete(np.arange(len(pool.weights)), middle)])
-        chosen = order[farthest_first(pool.weights[order], count)]
-    else:
-        done = read_mixtures(done_path, pool.sources).weights
-        chosen = np.array(farthest_first(np.vstack([done, pool.weights]), len(done) + count, fixed=len(done)))
-        chosen = chosen[len(done) :] - len(done)
-    artifact.write_text(out, _csv(pool.header, [pool.cells[row] for row in chosen]))
-    console.result(str(out))
-
-
-def _natural(sources: Sequence[str], natural: Mapping[str, float]) -> Array:
-    if set(natural) - set(sources):
-        raise InputError(f"--natural names {', '.join(sorted(set(natural) - set(sources)))}, which is not in --sources")
-    shares = np.array([natural.get(name, 0.0) for name in sources])
-    if np.any(shares < 0) or abs(float(shares.sum()) - 1) > 0.02:
-        raise InputError(f"--natural: the shares sum to {shares.sum():g}; they must be 0 or more and sum to 1")
-    return np.asarray(shares / shares.sum())
-
-
-def _scales(runs: Runs, scale: Scale | None, path: Path) -> tuple[Rows, Rows | None]:
+def scales(runs: Runs, scale: Scale | None, path: Path) -> tuple[Rows, Rows | None]:
     """Rows of the scale with the most runs, and rows of the scale asked for where that is another one."""
     kinds, owner, counts = np.unique(runs.scales, axis=0, return_inverse=True, return_counts=True)
     owner = owner.reshape(-1)
@@ -143,7 +92,7 @@ def _named(scale: Array) -> str:
     return f"{scale[0]:,.0f} parameters on {scale[1]:,.0f} tokens"
 
 
-def _even(runs: Runs) -> Array:
+def even(runs: Runs) -> Array:
     return np.full(len(runs.targets), 1 / len(runs.targets))
 
 
@@ -169,14 +118,14 @@ def _predicted(asked: Mixtures, targets: Sequence[str], told: surrogate.Surrogat
     if clash:
         raise InputError(f"the candidates already have a column {clash[0]}; rename it")
     figures = np.stack([losses, low, high], axis=2).reshape(len(losses), -1)
-    return _csv(header, [[*cells, *_cells(row)] for cells, row in zip(asked.cells, figures, strict=True)])
+    return csv_text(header, [[*given, *cells(row)] for given, row in zip(asked.cells, figures, strict=True)])
 
 
-def _cells(values: Array) -> list[str]:
+def cells(values: Array) -> list[str]:
     return [f"{value:.9g}" for value in values]
 
 
-def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+def csv_text(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -28,10 +28,8 @@ def best(
 
     Raises RecipeError for limits or ceilings that no mixture keeps.
     """
-    natural = (
-        _shares(path, asked.natural, sources, "natural") if asked.natural else np.full(len(sources), 1 / len(sources))
-    )
-    limits, ceilings = _limits(path, asked, sources, natural), _ceilings(path, asked, targets)
+    natural, limits = limits_of(path, asked, sources)
+    ceilings = ceilings_of(path, asked, targets)
     rng = np.random.default_rng(len(sources))
     mixture = optimum.minimise(fitted, limits, natural, rng, ceilings)
     if ceilings is not None:
@@ -61,6 +59,16 @@ def best(
 def target_of(path: Path, asked: Objective, targets: Sequence[str]) -> Array:
     """Weight of each loss in the objective, [J]."""
     return _shares(path, asked.target, targets, "target")
+
+
+def limits_of(path: Path, asked: Objective, sources: Sequence[str]) -> tuple[Array, Limits]:
+    """The natural mixture [S], uniform where none is given, and what a mixture must keep.
+
+    Raises RecipeError for unknown names and for limits that no mixture keeps.
+    """
+    even = np.full(len(sources), 1 / len(sources))
+    natural = _shares(path, asked.natural, sources, "natural") if asked.natural else even
+    return natural, _limits(path, asked, sources, natural)
 
 
 def tell(table: Mapping[str, Any], confidence: float) -> None:
@@ -129,7 +137,8 @@ def _why(asked: Objective, limits: Limits, side: str, place: int) -> str:
     return "available x max_epochs" if side == "high" and abs(supply - bound) < TOLERANCE else "trust_ratio"
 
 
-def _ceilings(path: Path, asked: Objective, targets: Sequence[str]) -> Array | None:
+def ceilings_of(path: Path, asked: Objective, targets: Sequence[str]) -> Array | None:
+    """The most each loss may be, [J], infinite where any will do; None where there are none."""
     if unknown := sorted(set(asked.max_losses) - set(targets)):
         raise RecipeError(f"{path}: max_losses.{unknown[0]} is not in the runs, which have {', '.join(targets)}")
     return np.array([asked.max_losses.get(name, np.inf) for name in targets]) if asked.max_losses else None

@@ -66,6 +66,12 @@ def read_runs(path: Path) -> Runs:
     return _without_copies(Runs(mixtures, targets, losses, scales))
 
 
+def has_losses(path: Path) -> bool:
+    """Whether its runs were measured. Raises InputError where it cannot be read."""
+    header, _ = _read(path)
+    return any(name.startswith(LOSS) for name in header)
+
+
 def read_mixtures(path: Path, sources: Sequence[str] | None = None) -> Mixtures:
     """Candidates with the shares of `sources`, brought into that order (of its own sources where none are given).
     Raises InputError for others."""
