@@ -96,16 +96,21 @@ def adamw(model: Transformer, optim: recipe.Optim, pairs: Pairs | None = None) -
 
 
 def _square_sum(grad: torch.Tensor) -> float:
+    return square_sums(grad[None])[0]
+
+
+def square_sums(grads_K: torch.Tensor) -> list[float]:
+    """Sum of squares of each of K gradients `[K, ...]`, in float64."""
     library = kernels.library()
-    if library is None or grad.device.type != "cpu" or not grad.is_contiguous():
-        return float(grad.double().square().sum())
-    partials = torch.empty(library.orfevre_square_blocks(grad.numel()), dtype=torch.float64)
-    return float(
-        library.orfevre_square_sum(
-            grad.data_ptr(), partials.data_ptr(), grad.numel(), int(grad.dtype == torch.bfloat16),
-            torch.get_num_threads(),
-        )
-    )  # fmt: skip
+    if library is None or grads_K.device.type != "cpu" or not grads_K.is_contiguous():
+        return grads_K.double().flatten(1).square().sum(1).tolist()
+    size, half = grads_K[0].numel(), int(grads_K.dtype == torch.bfloat16)
+    partials = torch.empty(library.orfevre_square_blocks(size), dtype=torch.float64)
+    start, step, place = grads_K.data_ptr(), size * grads_K.element_size(), partials.data_ptr()
+    return [
+        float(library.orfevre_square_sum(start + index * step, place, size, half, torch.get_num_threads()))
+        for index in range(len(grads_K))
+    ]
 
 
 def learning_rate(step: int, num_steps: int, optim: recipe.Optim) -> float:

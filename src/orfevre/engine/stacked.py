@@ -100,13 +100,12 @@ def _losses(stack: Stack, loaders: Sequence[Batches], training: recipe.Training,
 
 
 def _gradient_norms(stack: Stack) -> list[float]:
-    """Root of the sum of squares of each model's gradients, summed in float64."""
-    gradients = [each.grad for each in stack.weights.values() if each.grad is not None]
-    squares_K = sum(
-        torch.linalg.vector_norm(grad.flatten(1), dim=1, dtype=torch.float64).square() for grad in gradients
-    )
-    assert isinstance(squares_K, torch.Tensor)
-    return squares_K.sqrt().tolist()
+    """Root of the sum of squares of each model's gradients, as `AdamW.gradient_norm` sums them."""
+    totals = [0.0] * stack.num_models
+    for weight in stack.weights.values():
+        if weight.grad is not None:
+            totals = [total + more for total, more in zip(totals, optim.square_sums(weight.grad), strict=True)]
+    return [math.sqrt(total) for total in totals]
 
 
 def _scale_gradients(stack: Stack, scales: Sequence[float]) -> None:
