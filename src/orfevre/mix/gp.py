@@ -5,7 +5,7 @@ Shapes: n runs, m places asked about, D features. Kernel between features x and 
     signal^2 * matern52(|(x - x') / lengths|) + 1
 
 The 1 is a constant mean integrated out (Rasmussen and Williams, Gaussian Processes for Machine Learning, eq. 4.17 and
-section 2.7). Observations add noise^2 on the diagonal.
+section 2.7). Observations add noise^2 on the diagonal, or (noise ratio)^2 where runs differ in how noisy they are.
 """
 
 from collections.abc import Sequence
@@ -88,18 +88,24 @@ class Process:
         return self.scale**2 * (kernel(self.theta, x, x) - known.T @ known)
 
 
-def fit(x: Array, observed: Array, starts: Sequence[tuple[float, float]] = STARTS) -> Process:
-    """The process whose hyper-parameters are likeliest after seeing `observed` [n] at `x` [n, D]."""
+def fit(
+    x: Array, observed: Array, starts: Sequence[tuple[float, float]] = STARTS, ratio: Array | None = None
+) -> Process:
+    """The process whose hyper-parameters are likeliest after seeing `observed` [n] at `x` [n, D].
+
+    `ratio` [n]: noise of each run relative to `noise`; 1 where not given.
+    """
+    ratio = np.ones(len(x)) if ratio is None else ratio
     centre, scale = float(np.mean(observed)), float(np.std(observed)) or 1.0
     if len(x) <= MAX_CLIMBED:
-        theta = _likeliest(x, (observed - centre) / scale, starts)
+        theta = _likeliest(x, (observed - centre) / scale, ratio**2, starts)
     else:
         rows = np.random.default_rng(len(x)).permutation(len(x))[:MAX_CLIMBED]
-        theta = _likeliest(x[rows], (observed[rows] - centre) / scale, STARTS[:1])
-    return condition(x, observed, theta, centre, scale)
+        theta = _likeliest(x[rows], (observed[rows] - centre) / scale, ratio[rows] ** 2, STARTS[:1])
+    return condition(x, observed, theta, centre, scale, ratio)
 
 
-def _likeliest(x: Array, y: Array, starts: Sequence[tuple[float, float]]) -> Array:
+def _likeliest(x: Array, y: Array, loudness: Array, starts: Sequence[tuple[float, float]]) -> Array:
     squares = (x[:, None, :] - x[None, :, :]) ** 2
     best, least = None, np.inf
     for lengths, noise in starts:
@@ -108,8 +114,9 @@ def _likeliest(x: Array, y: Array, starts: Sequence[tuple[float, float]]) -> Arr
         first[-1] = noise
         bounds = [(mean - 6.0, mean + 6.0) for mean in _prior_means(x.shape[1])]
         found = minimize(
-            objective, first, args=(x, y, squares), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 200}
-        )
+            objective, first, args=(y, squares, loudness), jac=True, method="L-BFGS-B", bounds=bounds,
+            options={"maxiter": 200},
+        )  # fmt: skip
         if found.fun < least:
             best, least = found.x, float(found.fun)
     if best is None:
@@ -117,12 +124,15 @@ def _likeliest(x: Array, y: Array, starts: Sequence[tuple[float, float]]) -> Arr
     return np.asarray(best)
 
 
-def condition(x: Array, observed: Array, theta: Array, centre: float, scale: float) -> Process:
+def condition(
+    x: Array, observed: Array, theta: Array, centre: float, scale: float, ratio: Array | None = None
+) -> Process:
     """The process with these hyper-parameters after seeing `observed` [n] at `x` [n, D], outliers weighed down.
 
     A run whose residual is large for the noise gets more noise of its own: t-likelihood by iterated reweighting.
     """
     y, near, noise = (observed - centre) / scale, kernel(theta, x, x), np.exp(2.0 * theta[-1])
+    noise = noise * (np.ones(len(y)) if ratio is None else ratio**2)
     factor = np.ones(len(y))
     for _ in range(4):
         matrix = near + np.diag(noise * factor + JITTER)
@@ -132,14 +142,15 @@ def condition(x: Array, observed: Array, theta: Array, centre: float, scale: flo
     return Process(x, theta, centre, scale, y, lower, alpha)
 
 
-def objective(theta: Array, x: Array, y: Array, squares: Array) -> tuple[float, Array]:
-    """Minus the log of likelihood times prior, and its gradient. `squares` are the runs' squared steps, [n, n, D]."""
+def objective(theta: Array, y: Array, squares: Array, loudness: Array) -> tuple[float, Array]:
+    """Minus the log of likelihood times prior, and its gradient. `squares` are the runs' squared steps, [n, n, D];
+    `loudness` [n] their noise's variance relative to noise^2."""
     lengths, signal = _unpack(theta)
     distance = np.sqrt(squares @ lengths**-2.0)
     near = signal**2 * _matern(distance)
     noise = np.exp(2.0 * theta[-1])
     matrix = near + 1.0
-    matrix[np.diag_indices_from(matrix)] += noise + JITTER
+    matrix[np.diag_indices_from(matrix)] += noise * loudness + JITTER
     try:
         factor = cho_factor(matrix, lower=True)
     except np.linalg.LinAlgError:
@@ -150,7 +161,7 @@ def objective(theta: Array, x: Array, y: Array, squares: Array) -> tuple[float, 
     stretch = push * (signal**2 * _matern_slope(distance))
     gradient = np.empty_like(theta)
     gradient[:-2] = np.tensordot(stretch, squares, axes=2) / lengths**2
-    gradient[-2:] = 2 * np.sum(push * near), 2 * noise * np.trace(push)
+    gradient[-2:] = 2 * np.sum(push * near), 2 * noise * (loudness @ np.diag(push))
     gap, spread = theta - _prior_means(len(lengths)), _prior_spreads(len(lengths))
     return float(value + 0.5 * np.sum((gap / spread) ** 2)), gradient + gap / spread**2
 

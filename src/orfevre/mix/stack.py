@@ -13,6 +13,7 @@ from scipy.optimize import nnls
 
 from orfevre.mix import gp, law, least_squares
 from orfevre.mix.gp import Array
+from orfevre.mix.noise import Noise
 
 FLOOR = 0.003
 """The process sees log(weight + FLOOR): what the first 0.3 % of a source do is beyond what a proxy can tell."""
@@ -38,6 +39,8 @@ class Smooth:
     process: gp.Process
     shift: Array
     spread: Array
+    louder: Noise | None = None
+    """Where runs are noisier than elsewhere; None: nowhere."""
 
     def features(self, weights: Array) -> Array:
         return (np.log(weights + FLOOR) - self.shift) / self.spread
@@ -51,7 +54,11 @@ class Smooth:
 
     def deviation(self, weights: Array) -> Array:
         """Standard deviation of one run at mixtures [m, S] -> [m], its noise included."""
-        return np.sqrt(self.process.variance(self.features(weights)) + self.process.noise**2)
+        return np.sqrt(self.process.variance(self.features(weights)) + self.noise(weights) ** 2)
+
+    def noise(self, weights: Array) -> Array:
+        """Standard deviation of one run around what is expected at mixtures [m, S] -> [m]."""
+        return self.process.noise * (self.louder.ratio(weights) if self.louder else np.ones(len(weights)))
 
 
 Members: TypeAlias = tuple[law.Law, law.Law, Smooth]
@@ -98,12 +105,13 @@ class Stack:
     """The deviation that blend had for it, [n]."""
 
 
-def fit(weights: Array, losses: Array, folds: Sequence[Array], ridge: float) -> Stack:
-    """Fit one loss [n] of mixtures [n, S]; `folds` are F arrays of row numbers that partition the runs."""
-    everything = all_members(weights, losses, ridge)
+def fit(weights: Array, losses: Array, folds: Sequence[Array], ridge: float, louder: Noise | None = None) -> Stack:
+    """Fit one loss [n] of mixtures [n, S]; `folds` are F arrays of row numbers that partition the runs, `louder` says
+    where runs are noisier than elsewhere."""
+    everything = all_members(weights, losses, ridge, louder)
     known = everything if len(losses) >= MANY_RUNS else None
     seen = [np.setdiff1d(np.arange(len(losses)), fold) for fold in folds]
-    without = [all_members(weights[rows], losses[rows], ridge, known, gp.STARTS[:1]) for rows in seen]
+    without = [all_members(weights[rows], losses[rows], ridge, louder, known, gp.STARTS[:1]) for rows in seen]
     told, doubt = np.empty((len(losses), len(everything))), np.empty(len(losses))
     for fold, members in zip(folds, without, strict=True):
         told[fold] = np.stack([one.mean(weights[fold]) for one in members], axis=1)
@@ -156,18 +164,22 @@ def all_members(
     weights: Array,
     losses: Array,
     ridge: float,
+    louder: Noise | None = None,
     begun: Members | None = None,
     starts: Sequence[tuple[float, float]] = gp.STARTS,
 ) -> Members:
-    """Fitted members. `begun` are those of more runs, to begin at; the process keeps their hyper-parameters, and climbs
-    to its own from `starts` where there are none."""
+    """Fitted members. `louder` is for the process alone: the laws err by their form more than by noise, and told unseen
+    runs no better when noisy runs weighed less. `begun` are those of more runs, to begin at; the process keeps their
+    hyper-parameters, and climbs to its own from `starts` where there are none."""
+    ratio = louder.ratio(weights) if louder else None
     effective = law.fit("effective", weights, losses, ridge, begun[0].theta if begun else None)
     loglinear = law.fit("loglinear", weights, losses, ridge, begun[1].theta if begun else None)
     if begun:
         smooth, known = begun[2], begun[2].process
-        process = gp.condition(smooth.features(weights), losses, known.theta, known.centre, known.scale)
-        return effective, loglinear, Smooth(process, smooth.shift, smooth.spread)
+        process = gp.condition(smooth.features(weights), losses, known.theta, known.centre, known.scale, ratio)
+        return effective, loglinear, Smooth(process, smooth.shift, smooth.spread, louder)
     logs = np.log(weights + FLOOR)
     shift, spread = np.mean(logs, axis=0), np.std(logs, axis=0)
     spread = np.where(spread > 1e-9, spread, 1.0)  # a source that no run varies
-    return effective, loglinear, Smooth(gp.fit((logs - shift) / spread, losses, starts), shift, spread)
+    process = gp.fit((logs - shift) / spread, losses, starts, ratio)
+    return effective, loglinear, Smooth(process, shift, spread, louder)

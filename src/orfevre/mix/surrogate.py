@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from scipy.stats import norm, rankdata
 
-from orfevre.mix import conformal, stack
+from orfevre.mix import conformal, noise, stack
 from orfevre.mix.gp import Array
 
 
@@ -29,6 +29,8 @@ class Surrogate:
     """Weight of each loss in the target loss, [J]."""
     correlation: Array
     """Correlation of the stacks' errors, [J, J]."""
+    pure_error: Array | None = None
+    """Deviation of one run by repeats of a mixture alone, [J]; None where no mixture was run twice."""
 
     def aimed(self, target: Array) -> "Surrogate":
         """The same fit, other weights [J] of the losses."""
@@ -131,8 +133,8 @@ class Surrogate:
         totals = np.stack([one.whole.smooth.deviation(weights) for one in self.stacks], axis=1)
         if of_a_run:
             return totals
-        noises = [one.whole.smooth.process.noise for one in self.stacks]
-        return np.sqrt(np.maximum(totals**2 - np.square(noises), 0.0))
+        noises = np.stack([one.whole.smooth.noise(weights) for one in self.stacks], axis=1)
+        return np.sqrt(np.maximum(totals**2 - noises**2, 0.0))
 
     def _drawn(self, weights: Array, count: int, rng: np.random.Generator) -> Iterator[tuple[int, Array]]:
         """Place and joint draws [m, count], about zero, of each loss that weighs in the target."""
@@ -171,10 +173,12 @@ class Surrogate:
 
 def fit(weights: Array, losses: Array, target: Array) -> Surrogate:
     """Fit to runs on mixtures [n, S] that had `losses` [n, J]; `target` [J] sums to 1."""
-    folds = stack.folds_of(same_mixture(weights), len(weights))
+    groups = same_mixture(weights)
+    folds, louder = stack.folds_of(groups, len(weights)), noise.fit(weights, losses, groups)
     ridge = stack.choose_ridge(weights, losses, folds)
-    stacks = tuple(stack.fit(weights, column, folds, ridge) for column in losses.T)
-    return Surrogate(stacks, losses, tuple(folds), target, _error_correlation(stacks, losses))
+    stacks = tuple(stack.fit(weights, y, folds, ridge, one) for y, one in zip(losses.T, louder, strict=True))
+    correlation = _error_correlation(stacks, losses)
+    return Surrogate(stacks, losses, tuple(folds), target, correlation, noise.pure_error(losses, groups))
 
 
 def _reach(missed: Array, doubt: Array, confidence: float) -> Array:

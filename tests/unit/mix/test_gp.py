@@ -20,8 +20,9 @@ def test_likelihood_gradient_is_the_finite_difference(seed):
     theta = np.random.default_rng(seed).normal([0.5, 0.5, 0.5, 0.0, -1.5], 0.5)
     y = (Y - Y.mean()) / Y.std()
     squares = (X[:, None] - X[None]) ** 2
-    _, gradient = gp.objective(theta, X, y, squares)
-    expected = central(lambda place: gp.objective(place, X, y, squares)[0], theta)
+    loudness = np.random.default_rng(seed).uniform(0.3, 3.0, len(y))
+    _, gradient = gp.objective(theta, y, squares, loudness)
+    expected = central(lambda place: gp.objective(place, y, squares, loudness)[0], theta)
     np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-6)
 
 
