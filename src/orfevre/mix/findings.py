@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from orfevre.errors import RecipeError
-from orfevre.mix import check, front, learning, mixture, price, proxies, rank_risk, ternary
+from orfevre.mix import check, front, ladder, learning, mixture, price, proxies, rank_risk, rung_points, ternary
 from orfevre.mix.choice import Choice, Problem
 from orfevre.mix.experiment import Experiment, Found
 from orfevre.mix.mixture import Table
@@ -104,7 +104,13 @@ def _ladder(asked: Problem, choice: Choice, found: Found, confidence: float) -> 
     return {
         "rungs": [
             rank_risk.rung_table(rung, asked.validated, asked.weights_of(rows), asked.losses_of(rows), confidence)
+            | {"points": _points(asked, rung, rows, confidence)}
             for rung, rows in zip(found.rungs, found.climbed, strict=True)
         ],
         "rank_risk": {"rivals": rank_risk.rivals(choice.surrogate, choice.weights, asked.rivals)},
     }
+
+
+def _points(asked: Problem, rung: ladder.Rung, rows: Sequence[Row], confidence: float) -> list[Table]:
+    names = [row["run"] for row in rows]
+    return rung_points.points(rung, names, asked.weights_of(rows), asked.losses_of(rows), confidence)

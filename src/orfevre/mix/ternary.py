@@ -4,11 +4,12 @@ Shapes: S sources, m points.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from orfevre.mix.gp import Array
+from orfevre.mix.predictor import Predictor
 
 STEPS = 15
 """Steps along a side of the triangle."""
@@ -17,16 +18,12 @@ LEAST_TOGETHER = 0.01
 """Of the three together in the mixture: with less there is nothing to look at."""
 
 
-class Told(Protocol):
-    """What a picture asks of a surrogate, at whatever scale."""
-
-    def mean(self, weights: Array) -> Array: ...
-
-    def interval(self, weights: Array, confidence: float) -> tuple[Array, Array]: ...
-
-
 def table(
-    fitted: Told, mixture: Array, sources: Sequence[str], slices: Mapping[str, Mapping[str, Any]], confidence: float
+    fitted: Predictor,
+    mixture: Array,
+    sources: Sequence[str],
+    slices: Mapping[str, Mapping[str, Any]],
+    confidence: float,
 ) -> dict[str, Any] | None:
     """`sources`, the share they make up `together`, and at `points` [m, 3] (shares of the whole) the expected target
     loss `predicted` [m] with the ends `low` and `high` of its interval.
@@ -58,7 +55,7 @@ def table(
     }
 
 
-def three_that_matter(fitted: Told, mixture: Array) -> list[int]:
+def three_that_matter(fitted: Predictor, mixture: Array) -> list[int]:
     """Up to three sources of the mixture [S], by what the target loss would rise to without each (the others in their
     proportions), the largest first. A range over all shares would name those that only do harm."""
     present = [place for place in range(len(mixture)) if 0.0 < mixture[place] < 1.0]

@@ -3,34 +3,42 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from . import drawing
 
 
 def told_measured(mixture: Mapping[str, Any], narrow: bool) -> Figure:
-    """A panel a rung: what the rung below says across, what was measured upwards, the bent prediction and its band."""
+    """A panel a rung: what the rung below says across, upwards what was measured on the bent prediction's interval.
+
+    Predictions need not lie on a line: each loss has a slope of its own. The dashed line has slope 1.
+    """
     rungs = mixture["ladder"]["rungs"]
     rows, columns = (len(rungs), 1) if narrow else (1, len(rungs))
     drawn = drawing.figure(narrow, 0.4 + (2.7 * rows if narrow else 3.3))
     panels = drawn.subplots(rows, columns, squeeze=False).flat
     for number, (axes, rung) in enumerate(zip(panels, rungs, strict=True)):
-        points = sorted(rung["points"], key=lambda point: float(point["told"]))
-        told = [point["told"] for point in points]
-        axes.fill_between(
-            told, [point["low"] for point in points], [point["high"] for point in points],
-            color=drawing.MIXTURE["chosen"], alpha=0.18, linewidth=0, label="interval of one run",
-        )  # fmt: skip
-        axes.plot(told, [point["predicted"] for point in points], color=drawing.MIXTURE["chosen"], label="bent")
-        axes.plot(
-            told, [point["measured"] for point in points], "o", color=drawing.INK, markerfacecolor=drawing.PAPER,
-            markersize=5, markeredgewidth=1.2, label="measured",
-        )  # fmt: skip
+        _rung(axes, rung["points"])
         axes.set_title(f"measured at rung {number + 1}, {mixture['unit']}")
         axes.set_xlabel(f"told by {'the proxies' if number == 0 else f'rung {number}'}")
         axes.locator_params(nbins=5)
     drawing.legend(drawn, narrow, drawn.axes[0].get_legend_handles_labels()[0])
     return drawn
+
+
+def _rung(axes: Axes, points: Sequence[Mapping[str, float]]) -> None:
+    told, predicted, measured = ([point[key] for point in points] for key in ("told", "predicted", "measured"))
+    colour = drawing.MIXTURE["chosen"]
+    for point in points:
+        axes.plot([point["told"]] * 2, [point["low"], point["high"]], color=colour, linewidth=5, alpha=0.3,
+                  solid_capstyle="butt")  # fmt: skip
+    middle, height = sum(told) / len(told), sum(predicted) / len(predicted)
+    axes.plot(told, [height + at - middle for at in told], color=drawing.INK, linewidth=0.8, linestyle=(0, (4, 3)),
+              zorder=1, label="slope 1")  # fmt: skip
+    axes.plot(told, predicted, "D", color=colour, markersize=5, label="bent, with interval")
+    axes.plot(told, measured, "o", color=drawing.INK, markerfacecolor=drawing.PAPER, markersize=5, markeredgewidth=1.2,
+              label="measured")  # fmt: skip
 
 
 def slopes(mixture: Mapping[str, Any], names: Sequence[str], narrow: bool) -> Figure:

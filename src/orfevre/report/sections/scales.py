@@ -135,16 +135,17 @@ def _told_measured(found: Mapping[str, Any]) -> Plot:
     return Plot(
         "ladder", "Each rung, told by the one below", f"Target loss told and measured; {words.listing(parts)}.",
         partial(plots.told_measured, found),
-        "Across: what the smaller runs say of a mixture. Upwards: what it measured at the larger size, beside the bent "
-        f"prediction with its {words.share(found['confidence'], 0)} band for one run.",
+        "Across: what the smaller runs say of a mixture. Upwards: what it measured at the larger size, on the bent "
+        f"prediction with its {words.share(found['confidence'], 0)} interval for one run. Along the dashed line "
+        "differences would be as large as below.",
     )  # fmt: skip
 
 
 def _rung_table(found: Mapping[str, Any]) -> Table:
     rows = [
-        (f"rung {number + 1}", words.large(rung["parameters"]), words.large(rung["tokens"]), words.count(rung["runs"]),
+        (f"rung {number + 1}", words.large(size["parameters"]), words.large(size["tokens"]), words.count(size["runs"]),
          words.digits(rung["spearman"]), words.loss(rung["error"]))
-        for number, rung in enumerate(found["ladder"]["rungs"])
+        for number, (rung, size) in enumerate(zip(found["ladder"]["rungs"], found["scales"]["ladder"], strict=True))
     ]  # fmt: skip
     columns = ("rung", "parameters", "tokens each", "runs", "rank correlation", "error")
     return Table(f"The ladder's own runs, each told without itself, {found['unit']}", columns, rows)
