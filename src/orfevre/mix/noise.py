@@ -17,8 +17,8 @@ from scipy.optimize import minimize
 from orfevre.mix import law
 from orfevre.mix.gp import Array
 
-COMMON_SPREAD = 0.5
-"""Of the slope that all losses have in common: noise e^0.5 times as large where a loss is one deviation larger."""
+COMMON_SPREAD = 0.25
+"""Of the slope that all losses have in common: noise e^0.25 times as large where a loss is one deviation larger."""
 
 OWN_SPREAD = 0.2
 """Of one loss's slope around the common one."""
