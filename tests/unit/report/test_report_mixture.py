@@ -73,6 +73,10 @@ def test_every_picture_has_a_name_of_its_own_and_says_what_is_on_it(facts: Facts
     assert all(plot.title and plot.alt.endswith((".", "compute")) for plot in plots)
 
 
+def test_tables_fit_on_paper_with_sixteen_sources(facts: Facts) -> None:
+    assert max(len(block.columns) for block in blocks(facts) if isinstance(block, Table)) <= 14
+
+
 def test_what_was_not_asked_for_leaves_no_trace(plain: Facts, full: Facts) -> None:
     shown = [{block.name for block in blocks(one) if isinstance(block, Plot)} for one in (plain, full)]
     assert not shown[0] & OPTIONAL and shown[1] >= OPTIONAL

@@ -31,12 +31,13 @@ def _rung(axes: Axes, points: Sequence[Mapping[str, float]]) -> None:
     told, predicted, measured = ([point[key] for point in points] for key in ("told", "predicted", "measured"))
     colour = drawing.MIXTURE["chosen"]
     for point in points:
-        axes.plot([point["told"]] * 2, [point["low"], point["high"]], color=colour, linewidth=5, alpha=0.3,
+        axes.plot([point["told"]] * 2, [point["low"], point["high"]], color=colour, linewidth=9, alpha=0.25,
                   solid_capstyle="butt")  # fmt: skip
     middle, height = sum(told) / len(told), sum(predicted) / len(predicted)
-    axes.plot(told, [height + at - middle for at in told], color=drawing.INK, linewidth=0.8, linestyle=(0, (4, 3)),
+    ends = [min(told), max(told)]
+    axes.plot(ends, [height + at - middle for at in ends], color=drawing.INK, linewidth=0.8, linestyle=(0, (4, 3)),
               zorder=1, label="slope 1")  # fmt: skip
-    axes.plot(told, predicted, "D", color=colour, markersize=5, label="bent, with interval")
+    axes.plot(told, predicted, "_", color=colour, markersize=13, markeredgewidth=2, label="bent, with interval")
     axes.plot(told, measured, "o", color=drawing.INK, markerfacecolor=drawing.PAPER, markersize=5, markeredgewidth=1.2,
               label="measured")  # fmt: skip
 

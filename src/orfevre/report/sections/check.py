@@ -11,6 +11,9 @@ from orfevre.report.plots import arms
 from orfevre.report.plots import price as price_plot
 from orfevre.report.sections import scales
 
+MOST_COLUMNS = 8
+"""With more sources a run's table has those of the target alone, for paper's sake; checks.jsonl has all."""
+
 
 def check(facts: Facts) -> Section:
     head = Section("check", "The check run", "Check run")
@@ -99,13 +102,16 @@ def _check_table(found: Mapping[str, Any], told: bool) -> Table:
 def _seed_table(found: Mapping[str, Any], checks: list[dict[str, Any]]) -> Table:
     rows = []
     order = [*found["arms"], "budget"]
+    named = found["sources"]
+    if len(named) > MOST_COLUMNS:
+        named = [name for name in named if found["target"].get(name)]
     for row in sorted(checks, key=lambda row: (order.index(row["kind"]), row.get("budget") or 1, row["seed"])):
         target = sum(weight * row["losses"][name] for name, weight in found["target"].items() if weight)
         rows.append((
             row["run"], row["kind"], words.count(row["tokens"]), _budget(row.get("budget")), str(row["seed"]),
-            words.loss(target), *(words.loss(row["losses"].get(name)) for name in found["sources"]),
+            words.loss(target), *(words.loss(row["losses"].get(name)) for name in named),
         ))  # fmt: skip
-    columns = ("run", "mixture", "tokens", "budget", "seed", "target", *found["sources"])
+    columns = ("run", "mixture", "tokens", "budget", "seed", "target", *named)
     return Table("Every check run, seed by seed; budget runs have the natural mixture", columns, rows, words=2)
 
 

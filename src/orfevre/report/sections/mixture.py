@@ -10,6 +10,9 @@ from orfevre.report.facts import Facts
 from orfevre.report.plots import arms, front, sensitivity
 from orfevre.report.sections import scales
 
+LEAST_SHARE = 0.02
+"""A source with less everywhere along the front has no column in its table; mixture.json has it."""
+
 
 def chosen(facts: Facts) -> Section:
     head = Section("mixture", "The mixture", "Mixture")
@@ -92,13 +95,17 @@ def _front(found: Mapping[str, Any]) -> list[Block]:
         f"Each dot is an allowed mixture that no other beats on both losses, predicted for {scales.told_at(found)}. A "
         "mixture made by hand, like the natural and the uniform one, need not keep the limits.",
     )  # fmt: skip
+    named = [
+        name for name in found["sources"] if max(point["weights"].get(name, 0.0) for point in points) >= LEAST_SHARE
+    ]
     rows = [
         (words.loss(point["losses"][first]), words.loss(point["losses"][second]),
-         *(words.share(point["weights"].get(name, 0.0)) for name in found["sources"]))
+         *(words.share(point["weights"].get(name, 0.0)) for name in named))
         for point in points
     ]  # fmt: skip
-    columns = (f"loss on {first}", f"loss on {second}", *found["sources"])
-    return [plot, Table("Mixtures along the front", columns, rows, words=0)]
+    columns = (f"loss on {first}", f"loss on {second}", *named)
+    few = "" if len(named) == len(found["sources"]) else f" (sources with {words.share(LEAST_SHARE, 0)} somewhere)"
+    return [plot, Table(f"Mixtures along the front{few}", columns, rows, words=0)]
 
 
 def _binding(found: Mapping[str, Any]) -> str:
