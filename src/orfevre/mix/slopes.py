@@ -63,7 +63,7 @@ class Slopes:
         """[count, J]."""
         values, vectors = np.linalg.eigh(self.log_covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
-        return np.exp(self.log_mean + rng.standard_normal((count, len(root))) @ root.T)
+        return np.asarray(np.exp(self.log_mean + rng.standard_normal((count, len(root))) @ root.T))
 
 
 def fit(told: Array, measured: Array, doubt: Array) -> Slopes:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from orfevre import cli
-from orfevre.mix import ladder, surrogate, table
+from orfevre.mix import surrogate, table
 
 HEADER = ["run", "num_params", "num_tokens", *(f"weight.{name}" for name in law.SOURCES), "loss.code", "loss.docs"]
 
@@ -61,15 +61,6 @@ def test_a_larger_scale_is_told_from_a_few_of_its_runs(tmp_path):
     truth = bend(law.loss_rows(mixtures)[:, 1])
     predicted = np.array([float(row["pred.code"]) for row in read(out)])
     assert np.sqrt(np.mean((predicted - truth) ** 2)) < 0.2 * np.std(truth)
-
-
-def test_equal_scales_leave_the_surrogate_as_it_is():
-    read_in = np.array([line[3:] for line in rows(40)], dtype=float)
-    small = surrogate.fit(read_in[:, :4], read_in[:, 4:], np.array([0.5, 0.5]))
-    more = np.array([line[3:] for line in rows(8, seed=4)], dtype=float)
-    rung = ladder.climb(small, more[:, :4], more[:, 4:])
-    np.testing.assert_allclose(rung.slope, 1.0, atol=0.1)
-    np.testing.assert_allclose(rung.losses(more[:, :4]), small.losses(more[:, :4]), atol=0.02)
 
 
 def spoil(lines, row, column, value):
