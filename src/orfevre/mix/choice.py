@@ -9,6 +9,7 @@ from orfevre.mix import optimum, surrogate
 from orfevre.mix.design import design
 from orfevre.mix.gp import Array
 from orfevre.mix.limits import Limits
+from orfevre.mix.predictor import Predictor
 from orfevre.mix.proxies import Row, Run
 from orfevre.recipe import Recipe
 
@@ -64,7 +65,8 @@ class Problem:
 
 @dataclass(frozen=True)
 class Choice:
-    surrogate: surrogate.Surrogate
+    told: Predictor
+    """What tells losses at the largest size that was run."""
     weights: Array
     """The chosen mixture, [S]."""
     low: Array
@@ -121,7 +123,7 @@ def fit(asked: Problem, rows: Sequence[Row]) -> surrogate.Surrogate:
     return surrogate.fit(asked.weights_of(rows), asked.losses_of(rows), asked.target)
 
 
-def choose(asked: Problem, told: surrogate.Surrogate, start: Array, confidence: float, seed: int) -> Choice:
+def choose(asked: Problem, told: Predictor, start: Array, confidence: float, seed: int) -> Choice:
     """Minimise the target loss that `told` expects within the limits, from `start` [S] and from elsewhere."""
     rng = np.random.default_rng([seed, 2])
     best = optimum.minimise(told, asked.limits, start, rng, asked.ceilings)

@@ -16,7 +16,8 @@ from orfevre import artifact
 from orfevre.mix import batches, choice, ladder, optimum, proxies
 from orfevre.mix.choice import Problem
 from orfevre.mix.gp import Array
-from orfevre.mix.proxies import Bench, Row, Run, TrainOne
+from orfevre.mix.predictor import Predictor
+from orfevre.mix.proxies import Bench, Row, Run, Train
 from orfevre.mix.surrogate import Surrogate
 from orfevre.model import count
 from orfevre.recipe import Recipe
@@ -53,7 +54,7 @@ class Found:
     """Rows of each rung."""
 
     @property
-    def told(self) -> Surrogate | ladder.Rung:
+    def told(self) -> Predictor:
         """At the largest size that was run."""
         return self.rungs[-1] if self.rungs else self.fitted
 
@@ -66,7 +67,7 @@ class Experiment:
     asked: Problem
     bench: Bench
     out: Path
-    train: TrainOne
+    train: Train
 
     def run(self) -> Found:
         """Train what the folder does not hold yet."""
@@ -119,7 +120,7 @@ class Experiment:
             found.climbed.append(measured)
         return found
 
-    def _calibration(self, told: Surrogate | ladder.Rung, rows: Sequence[Row], place: int) -> list[Run]:
+    def _calibration(self, told: Predictor, rows: Sequence[Row], place: int) -> list[Run]:
         asked, recipe = self.asked, self.recipe
         rng = np.random.default_rng([recipe.seed, 6, place])
         best = optimum.minimise(told, asked.limits, choice.best_tried(asked, rows), rng, asked.ceilings)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from orfevre.errors import RecipeError
-from orfevre.mix import check, front, ladder, learning, mixture, price, proxies, rank_risk, rung_points, ternary
+from orfevre.mix import check, front, learning, mixture, price, proxies, rank_risk, rung_points, ternary
 from orfevre.mix.choice import Choice, Problem
 from orfevre.mix.experiment import Experiment, Found
 from orfevre.mix.mixture import Table
@@ -36,14 +36,14 @@ def compared(recipe: Recipe, asked: Problem, checks: Sequence[Row]) -> Table:
 
 
 def told(recipe: Recipe, asked: Problem, choice: Choice, found: Found) -> Table:
-    """What the surrogate says of the chosen mixture, of its rivals, and of mixtures around it."""
+    """What is expected of the chosen mixture, of its rivals, and of mixtures around it, and how well it was told."""
     confidence = recipe.mix.confidence
     slices = mixture.slices_table(asked, choice, confidence)
     return {
         "predicted": mixture.predicted_table(asked, choice, confidence),
         "surrogate": mixture.surrogate_table(asked, found.fitted, found.rows, confidence),
         "slices": slices,
-        "ternary": ternary.table(choice.surrogate, choice.weights, asked.sources, slices, confidence),
+        "ternary": ternary.table(choice.told, choice.weights, asked.sources, slices, confidence),
         "learning": learning.curve(
             asked.weights_of(found.rows), asked.losses_of(found.rows), asked.target, asked.limits
         ),
@@ -57,7 +57,7 @@ def told(recipe: Recipe, asked: Problem, choice: Choice, found: Found) -> Table:
 
 
 def scales(made: Experiment, found: Found, checked: Bench) -> Table:
-    """At which size what was measured: `predicted` holds at the last rung of the ladder, or at the proxies'."""
+    """At which size what was measured: what is told holds at the last rung of the ladder, or at the proxies'."""
     recipe = made.recipe
     rungs = [proxies.bench(recipe, made.bench.tokenize, rung.model, rung.training) for rung in recipe.mix.ladder]
     return {
@@ -72,7 +72,7 @@ def require_ceilings(asked: Problem, choice: Choice) -> None:
     """Raises RecipeError where the chosen mixture exceeds one of mix.max_losses: no allowed mixture keeps them all."""
     if asked.ceilings is None:
         return
-    expected = choice.surrogate.losses(choice.weights[None])[0]
+    expected = choice.told.losses(choice.weights[None])[0]
     if np.all(expected <= asked.ceilings + KEPT):
         return
     lines = [
@@ -92,25 +92,21 @@ def _front(recipe: Recipe, asked: Problem, choice: Choice) -> Table | None:
         "losses": list(pair),
         "front": [
             {"losses": dict(zip(pair, losses.tolist(), strict=True)), "weights": asked.named(weights)}
-            for losses, weights in front.front(choice.surrogate, asked.limits, choice.weights, columns)
+            for losses, weights in front.front(choice.told, asked.limits, choice.weights, columns)
         ],
     }
 
 
 def _ladder(asked: Problem, choice: Choice, found: Found, confidence: float) -> Mapping[str, Any] | None:
-    """How losses change with size: each rung's slopes, and how likely a rival is in truth the better one."""
+    """How losses change with size: each rung's slopes and runs, and how likely a rival is in truth the better one."""
     if not found.rungs:
         return None
-    return {
-        "rungs": [
-            rank_risk.rung_table(rung, asked.validated, asked.weights_of(rows), asked.losses_of(rows), confidence)
-            | {"points": _points(asked, rung, rows, confidence)}
-            for rung, rows in zip(found.rungs, found.climbed, strict=True)
-        ],
-        "rank_risk": {"rivals": rank_risk.rivals(choice.surrogate, choice.weights, asked.rivals)},
-    }
-
-
-def _points(asked: Problem, rung: ladder.Rung, rows: Sequence[Row], confidence: float) -> list[Table]:
-    names = [row["run"] for row in rows]
-    return rung_points.points(rung, names, asked.weights_of(rows), asked.losses_of(rows), confidence)
+    rungs = []
+    for rung, rows in zip(found.rungs, found.climbed, strict=True):
+        weights, losses = asked.weights_of(rows), asked.losses_of(rows)
+        rungs.append(
+            rank_risk.rung_table(rung, asked.validated, weights, losses, confidence)
+            | {"points": rung_points.points(rung, [row["run"] for row in rows], weights, losses, confidence)}
+        )
+    rivals = rank_risk.rivals(choice.told, choice.weights, asked.rivals)
+    return {"rungs": rungs, "rank_risk": {"rivals": rivals}}

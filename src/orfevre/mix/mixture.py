@@ -54,8 +54,8 @@ def mixture_table(recipe: Recipe, asked: Problem, choice: Choice, train_tokens: 
 def predicted_table(asked: Problem, choice: Choice, confidence: float) -> Table:
     """What the surrogate says of one run of each arm, its noise included."""
     mixtures = np.stack([choice.weights, *asked.rivals.values()])
-    losses, target = choice.surrogate.losses(mixtures), choice.surrogate.mean(mixtures)
-    low, high = choice.surrogate.interval(mixtures, confidence, of_a_run=True)
+    losses, target = choice.told.losses(mixtures), choice.told.mean(mixtures)
+    low, high = choice.told.interval(mixtures, confidence, of_a_run=True)
     return {
         arm: {
             "target": float(target[row]),
@@ -89,9 +89,7 @@ def verdict_table(verdict: Verdict) -> Table:
     return {
         "wins": verdict.wins,
         "text": verdict.text,
-        "against": {
-            arm: {"gain": one.gain, "interval": [one.low, one.high]} for arm, one in verdict.against.items()
-        },
+        "against": {arm: {"gain": one.gain, "interval": [one.low, one.high]} for arm, one in verdict.against.items()},
     }
 
 
@@ -119,7 +117,7 @@ def surrogate_table(asked: Problem, fitted: Surrogate, rows: Sequence[Row], conf
 
 def slices_table(asked: Problem, choice: Choice, confidence: float) -> Table:
     explored = np.where(asked.limits.high > 0, asked.limits.widened().high, 0.0)
-    found = optimum.slices(choice.surrogate, choice.weights, explored, confidence)
+    found = optimum.slices(choice.told, choice.weights, explored, confidence)
     return {
         name: {key: values.tolist() for key, values in asdict(one).items()}
         for name, one in zip(asked.sources, found, strict=True)
@@ -129,13 +127,13 @@ def slices_table(asked: Problem, choice: Choice, confidence: float) -> Table:
 def sensitivity_table(asked: Problem, choice: Choice, confidence: float, seed: int) -> Table:
     """`swaps`: one point more of each source; `shadow_prices`: what each limit that binds costs."""
     rng = np.random.default_rng([seed, 3])
-    change, ends = sensitivity.swaps(choice.surrogate, choice.weights, confidence, rng)
+    change, ends = sensitivity.swaps(choice.told, choice.weights, confidence, rng)
     return {
         "swaps": {
             name: {"change": float(change[row]), "interval": ends[row].tolist()}
             for row, name in enumerate(asked.sources)
         },
-        "shadow_prices": [asdict(one) for one in sensitivity.shadows(choice.surrogate, asked.limits, choice.weights)],
+        "shadow_prices": [asdict(one) for one in sensitivity.shadows(choice.told, asked.limits, choice.weights)],
     }
 
 

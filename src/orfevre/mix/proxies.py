@@ -7,7 +7,8 @@ from typing import Any
 
 from orfevre import metrics
 from orfevre.data import shards
-from orfevre.errors import InputError
+from orfevre.errors import InputError, RecipeError, UserError
+from orfevre.ledger import usable_cores
 from orfevre.model import count
 from orfevre.recipe import Model, Recipe, Runner, Training
 from orfevre.runner import as_finished
@@ -26,7 +27,7 @@ class Run:
 
     run: str
     kind: str
-    """`proxy`, `repeat`, `batch`, `ladder`, `budget`, or the arm of a check: `chosen`, `natural`, `uniform`, a baseline."""
+    """`proxy`, `repeat`, `batch`, `ladder`, `budget`, or an arm of the check: `chosen`, `natural`, a baseline."""
     weights: Mapping[str, float]
     seed: int
     budget: float = 1.0
@@ -47,6 +48,8 @@ class Bench:
     pool_fraction: float
     """Share of each source's text that a run may read, so that it repeats a source as often as the target run would
     (arXiv 2606.07597): its tokens over the target run's, at most 1."""
+    stack: int = 1
+    """Runs trained at once in one process; 0 leaves it to `stack_size`."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,24 @@ class Task:
     bench: Bench
 
 
+Outcome = Row | UserError
+"""What a run measured, or why its training stopped."""
+
 TrainOne = Callable[[Task], Row]
+Train = Callable[[Sequence[Task]], Sequence[Outcome]]
+"""Trains runs of one bench and one budget in one process (together.train_together)."""
+
+STACK = 8
+"""Runs of an automatic stack at most: 16 were hardly faster (docs/log.md), and a kill loses all that are in flight."""
+
+STACK_FLOPS = 3e9
+"""Of one step of one run, above which products are large enough that a stack gains next to nothing (docs/log.md)."""
 
 
 def bench(recipe: Recipe, tokenize: Path, shape: Model | None = None, training: Training | None = None) -> Bench:
     """Where runs of one size are trained and measured; the proxies' where no shape and training are given.
 
-    Raises InputError when a target source has no held-out text.
+    Raises InputError when a target source has no held-out text, RecipeError for a stack of what cannot be stacked.
     """
     index = shards.read_index(tokenize)
     validated = tuple(name for name in recipe.source_names if index.sources[name].validation.tokens > 0)
@@ -72,8 +86,13 @@ def bench(recipe: Recipe, tokenize: Path, shape: Model | None = None, training: 
                 f"curate.validation_fraction, or leave it out of the target"
             )
     shape, training = shape or recipe.mix.proxy, training or recipe.mix.training
+    if recipe.mix.stack > 1 and shape.unstackable:
+        raise RecipeError(
+            f"mix.stack = {recipe.mix.stack}: models with {shape.unstackable} cannot be trained as a stack; set that "
+            "to 0, or mix.stack to 0 or 1"
+        )
     fraction = min(1.0, training.tokens / recipe.train.tokens)
-    return Bench(tokenize, shape, training, validated, recipe.mix.validation_tokens, pool_fraction=fraction)
+    return Bench(tokenize, shape, training, validated, recipe.mix.validation_tokens, fraction, stack=recipe.mix.stack)
 
 
 def size(place: Bench) -> dict[str, int]:
@@ -90,60 +109,66 @@ def vocab_size(place: Bench) -> int:
     return shards.read_index(place.tokenize).vocab_size
 
 
-def train_one(task: Task) -> Row:
-    """Train the run on one thread and measure it, bits per byte on each source's held-out text."""
-    import torch
-
-    from orfevre.data.loader import Loader
-    from orfevre.engine import build, loop, score
-
-    torch.set_num_threads(1)
-    run, place = task.run, task.bench
-    index = shards.read_index(place.tokenize)
-    training = budgeted(place.training, run.budget)
-    weights = {name: weight for name, weight in run.weights.items() if weight > 0}
-    read = {name: shards.open_shard(place.tokenize, name, "train") for name in weights}
-    held_out = {name: shards.open_shard(place.tokenize, name, "validation") for name in place.validated}
-    model = build.build(place.shape, index.vocab_size, run.seed)
-    loader = Loader(read, weights, training, run.seed, place.pool_fraction)
-    result = loop.train(model, loader, training, bos=index.bos)
-    scored = {
-        name: score.score_shard(
-            model, shard, max_tokens=place.validation_tokens, sequence_length=training.sequence_length
-        )
-        for name, shard in held_out.items()
-    }
-    shape = (place.shape, place.shape.vocab_size or index.vocab_size, training.sequence_length)
-    scoring = count.forward_flops_per_token(*shape) * sum(one.tokens for one in scored.values())
-    return {
-        "tokens": result.tokens,
-        "flops": count.flops_per_token(*shape) * result.tokens + scoring,
-        "seconds": round(result.seconds, 3),
-        "losses": {name: one.bits_per_byte for name, one in scored.items()},
-    }
-
-
 def budgeted(training: Training, budget: float) -> Training:
     """The same run with `budget` times the tokens, at least one step."""
     tokens = max(round(training.tokens * budget), training.tokens_per_step)
     return training.model_copy(update={"tokens": tokens})
 
 
-def run_missing(
-    runs: Sequence[Run], place: Bench, log: Path, runner: Runner, label: str, train: TrainOne = train_one
-) -> list[Row]:
+def run_missing(runs: Sequence[Run], place: Bench, log: Path, runner: Runner, label: str, train: Train) -> list[Row]:
     """A row for each run, in the order of `runs`: those that `log` holds are taken, the others trained and added to it
     as they finish. Dearer runs start first, so that the last worker is not left with the longest.
+
+    Raises the UserError of a run whose training stopped, once the rows of those beside it are kept.
     """
     done = finished(runs, log)
     missing = sorted((run for run in runs if run.run not in done), key=lambda run: -run.budget)
-    tasks = [Task(run, place) for run in missing]
-    sizes = [place.training.tokens * run.budget for run in missing]
-    for position, measured in as_finished(train, tasks, runner, label=label, sizes=sizes, unit="token"):
-        row = described(missing[position]) | measured
-        metrics.append(log, row)
-        done[row["run"]] = row
+    together = groups([Task(run, place) for run in missing], stack_size(place, len(missing), runner))
+    sizes = [place.training.tokens * sum(task.run.budget for task in tasks) for tasks in together]
+    for position, outcomes in as_finished(train, together, runner, label=label, sizes=sizes, unit="token"):
+        for task, outcome in zip(together[position], outcomes, strict=True):
+            if not isinstance(outcome, UserError):
+                row = described(task.run) | outcome
+                metrics.append(log, row)
+                done[row["run"]] = row
+        for outcome in outcomes:
+            if isinstance(outcome, UserError):
+                raise outcome
     return [done[run.run] for run in runs]
+
+
+def one_by_one(train: TrainOne, tasks: Sequence[Task]) -> list[Row]:
+    """A `Train` of something that trains one run."""
+    return [train(task) for task in tasks]
+
+
+def groups(tasks: Sequence[Task], most: int) -> list[list[Task]]:
+    """The tasks in their order, neighbours of one budget together, at most `most`."""
+    found: list[list[Task]] = []
+    for task in tasks:
+        if found and len(found[-1]) < most and found[-1][0].run.budget == task.run.budget:
+            found[-1].append(task)
+        else:
+            found.append([task])
+    return found
+
+
+def stack_size(place: Bench, num_runs: int, runner: Runner) -> int:
+    """Runs to train at once in one process: `place.stack`, or what was measured to be fastest where that is 0.
+
+    Small steps are stacked, for most of their time goes into everything but the products; so that no worker is idle,
+    each gets as many stacks as the others, of one size.
+    """
+    if place.stack:
+        return place.stack
+    training, vocabulary = place.training, place.shape.vocab_size or vocab_size(place)
+    flops = count.flops_per_token(place.shape, vocabulary, training.sequence_length) * training.tokens_per_step
+    elsewhere = runner.kind == "ray" and runner.ray.address and not runner.workers  # how many workers is not known
+    if flops > STACK_FLOPS or place.shape.unstackable or elsewhere or not num_runs:
+        return 1
+    workers = 1 if runner.kind == "inline" else runner.workers or usable_cores()
+    turns = -(-num_runs // (workers * STACK))
+    return -(-num_runs // (workers * turns))
 
 
 def finished(runs: Sequence[Run], log: Path) -> dict[str, Row]:

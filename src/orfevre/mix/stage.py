@@ -8,6 +8,7 @@ Resumes: runs found whole in the .jsonl files are kept; only those in flight are
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,24 @@ import numpy as np
 from orfevre import artifact, console, metrics
 from orfevre.data import shards
 from orfevre.ledger import Tally
-from orfevre.mix import allowed, check, findings, mixture, price, proxies
+from orfevre.mix import allowed, check, findings, mixture, price, proxies, together
 from orfevre.mix.choice import Choice, Problem, best_tried, check_seeds, choose, problem
 from orfevre.mix.experiment import Experiment, Found
-from orfevre.mix.proxies import Bench, Row, TrainOne
+from orfevre.mix.proxies import Bench, Row, Train, TrainOne
 from orfevre.recipe import Recipe
 
 
 def run(recipe: Recipe, inputs: Mapping[str, Path], out: Path) -> Tally:
     """Raises RecipeError for limits that no mixture keeps, InputError for a target without held-out text."""
-    return run_with(recipe, inputs, out, proxies.train_one)
+    return _run(recipe, inputs, out, together.train_together)
 
 
 def run_with(recipe: Recipe, inputs: Mapping[str, Path], out: Path, train: TrainOne) -> Tally:
     """`run` with another way to train: tests put a known law in its place."""
+    return _run(recipe, inputs, out, partial(proxies.one_by_one, train))
+
+
+def _run(recipe: Recipe, inputs: Mapping[str, Path], out: Path, train: Train) -> Tally:
     index = shards.read_index(inputs["tokenize"])
     train_tokens = {name: index.sources[name].train.tokens for name in recipe.source_names}
     bench = proxies.bench(recipe, inputs["tokenize"])
@@ -46,6 +51,9 @@ def run_with(recipe: Recipe, inputs: Mapping[str, Path], out: Path, train: Train
     table = mixture.mixture_table(recipe, asked, choice, train_tokens)
     table["scales"] = findings.scales(made, found, checked)
     table |= findings.told(recipe, asked, choice, found) | findings.compared(recipe, asked, checks)
+    if table["ladder"]:
+        sizes = zip(table["scales"]["ladder"], table["ladder"]["rungs"], strict=True)
+        table["ladder"]["rungs"] = [size | rung for size, rung in sizes]
     text = json.dumps(table, indent=1, allow_nan=False, ensure_ascii=False)
     artifact.write_text(out / "mixture.json", text + "\n")
     _tell(table)
@@ -61,7 +69,7 @@ def _as_begun(choice: Choice, asked: Problem, log: Path) -> Choice:
     return replace(choice, weights=asked.weights_of(begun[:1])[0])
 
 
-def _check(recipe: Recipe, asked: Problem, choice: Choice, bench: Bench, log: Path, train: TrainOne) -> list[Row]:
+def _check(recipe: Recipe, asked: Problem, choice: Choice, bench: Bench, log: Path, train: Train) -> list[Row]:
     seeds = check_seeds(recipe)
     arms = {check.CHOSEN: choice.weights, **asked.rivals}
     mixtures = {arm: asked.named(weights) for arm, weights in arms.items()}

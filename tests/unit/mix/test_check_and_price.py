@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import ttest_rel
 
 from orfevre.mix import check, price
+from orfevre.recipe import ARMS
 
 SEEDS = np.array([0.0, 0.05, -0.03])  # what a seed does to every arm alike
 
@@ -19,8 +20,8 @@ def test_verdict_when_the_chosen_mixture_wins():
     verdict = check.judge(arms(1.9, 2.1, 2.0), 0.9)
     assert verdict.wins
     assert verdict.text.startswith("The chosen mixture wins")
-    assert verdict.against_natural.gain == pytest.approx(0.2, abs=1e-3)
-    assert verdict.against_uniform.low > 0.09  # pairing takes the seeds' 0.05 out
+    assert verdict.against["natural"].gain == pytest.approx(0.2, abs=1e-3)
+    assert verdict.against["uniform"].low > 0.09  # pairing takes the seeds' 0.05 out
 
 
 def test_verdict_when_the_chosen_mixture_loses():
@@ -35,6 +36,15 @@ def test_verdict_when_nothing_can_be_told():
     assert not verdict.wins
     assert "does not win beyond doubt" in verdict.text
     assert "cannot be told from the natural" in verdict.text
+
+
+def test_a_mixture_made_by_hand_is_a_rival_like_the_others():
+    measured = arms(1.9, 2.1, 2.0) | {"handmade": 1.85 + SEEDS}
+    verdict = check.judge(measured, 0.9)
+    assert list(verdict.against) == ["natural", "uniform", "handmade"]
+    assert not verdict.wins
+    assert "loses to the handmade mixture by -0.05" in verdict.text
+    assert check.noise(measured)[1] == 6  # (4 arms - 1) x (3 seeds - 1)
 
 
 def test_gain_is_the_paired_t_interval_but_for_the_pooled_noise():
@@ -54,8 +64,7 @@ def test_gain_intervals_hold_what_they_promise():
     for _ in range(1000):
         seeds = 0.1 * rng.standard_normal(2)
         measured = {
-            arm: level + seeds + 0.01 * rng.standard_normal(2)
-            for arm, level in zip(check.ARMS, (1, 1.1, 1.2), strict=True)
+            arm: level + seeds + 0.01 * rng.standard_normal(2) for arm, level in zip(ARMS, (1, 1.1, 1.2), strict=True)
         }
         one = check.gain(measured, "natural", 0.9)
         held += one.low <= 0.1 <= one.high
@@ -113,4 +122,4 @@ def test_runs_share_seeds_and_budget_one_is_the_check():
     mixture = {"a": 1.0}
     runs = price.runs(mixture, (0.5, 1.0, 2.0), [7, 8])
     assert [(run.budget, run.seed) for run in runs] == [(0.5, 7), (0.5, 8), (2.0, 7), (2.0, 8)]
-    assert len({run.run for run in [*runs, *check.runs(dict.fromkeys(check.ARMS, mixture), [7, 8])]}) == 10
+    assert len({run.run for run in [*runs, *check.runs(dict.fromkeys(ARMS, mixture), [7, 8])]}) == 10

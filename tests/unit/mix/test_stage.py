@@ -17,9 +17,9 @@ from orfevre.errors import InputError, RecipeError
 from orfevre.mix import stage
 
 KEYS = {
-    "sources", "target", "confidence", "unit", "scale", "weights", "intervals", "limits", "binding", "natural",
-    "uniform", "epochs", "unconstrained", "predicted", "measured", "verdict", "surrogate", "slices", "price",
-    "swaps", "shadow_prices", "groups",
+    "sources", "target", "confidence", "unit", "scales", "weights", "intervals", "limits", "binding", "natural",
+    "uniform", "baselines", "arms", "epochs", "unconstrained", "predicted", "measured", "verdict", "surrogate",
+    "slices", "ternary", "price", "swaps", "shadow_prices", "groups", "learning", "batches", "pareto", "ladder",
 }  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def test_finds_the_laws_optimum_and_says_so(whole):
 def test_the_tally_is_the_sum_of_the_runs(whole):
     tally, _, out = whole
     rows = metrics.read(out / "proxies.jsonl") + metrics.read(out / "checks.jsonl")
-    assert tally.counts == {"proxies": 26, "checks": 10, "tokens": sum(row["tokens"] for row in rows)}
+    assert tally.counts == {"proxies": 28, "ladder": 0, "checks": 15, "tokens": sum(row["tokens"] for row in rows)}
     assert tally.flops == pytest.approx(sum(row["flops"] for row in rows))
     assert "wins" in tally.notes["verdict"]
 
@@ -77,9 +77,11 @@ def test_the_tally_is_the_sum_of_the_runs(whole):
 def test_design_lists_every_proxy_and_only_repeats_change_seed(whole):
     _, _, out = whole
     runs = json.loads((out / "design.json").read_text())["runs"]
-    assert [run["kind"] for run in runs] == ["proxy"] * 24 + ["repeat"] * 2
+    assert [run["kind"] for run in runs] == ["proxy"] * 24 + ["repeat"] * 4
     assert len({run["seed"] for run in runs if run["kind"] == "proxy"}) == 1
-    assert len({run["seed"] for run in runs}) == 3
+    again = [run for run in runs if run["kind"] == "repeat"]
+    assert [run["weights"] for run in again] == [runs[0]["weights"], runs[1]["weights"]] * 2  # natural, uniform
+    assert len({run["seed"] for run in again} - {runs[0]["seed"]}) == 2
 
 
 def test_resume_equals_uninterrupted_and_trains_only_what_is_missing(whole, tmp_path):
@@ -95,7 +97,7 @@ def test_resume_equals_uninterrupted_and_trains_only_what_is_missing(whole, tmp_
 
     _, again, resumed = run(tmp_path, train=counting)
     assert again == table
-    assert len(trained) == (26 - 17) + 10
+    assert len(trained) == (28 - 17) + 15
     assert (resumed / "design.json").read_bytes() == (out / "design.json").read_bytes()
 
 
@@ -127,7 +129,7 @@ def test_a_kill_loses_only_runs_in_flight(tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     kept = metrics.read(log)
-    assert 4 <= len(kept) < 26
+    assert 4 <= len(kept) < 28
     trained = []
 
     def counting(task):
@@ -136,7 +138,7 @@ def test_a_kill_loses_only_runs_in_flight(tmp_path):
 
     run(tmp_path, train=counting)
     assert not set(trained) & {row["run"] for row in kept}
-    assert len(metrics.read(log)) == 26
+    assert len(metrics.read(log)) == 28
 
 
 def test_a_useless_choice_is_called_that(tmp_path):
@@ -187,3 +189,93 @@ def test_a_group_is_kept_and_told(tmp_path):
     assert told["weight"] <= 0.5 + 1e-9
     assert "apart" in table["binding"]  # the target is code and docs: it would take more of them
     assert next(one for one in table["shadow_prices"] if one["source"] == "apart")["gain"] > 0
+
+
+LARGER = {"tokens": 200_000}
+SHAPE = {"hidden_size": 96, "num_layers": 2, "num_heads": 4, "num_kv_heads": 2, "ffn_size": 192, "num_experts": 4}
+WHOLE = {
+    "batches": {"most": 2, "runs": 3, "epsilon": 1e-6},
+    "ladder": [{"model": SHAPE, "training": LARGER, "runs": 5}],
+    "check": {"seeds": 2, "model": SHAPE, "training": LARGER},
+    "baselines": {"handmade": {"code": 0.5, "docs": 0.2, "web": 0.3}},
+    "pareto": ["code", "books"],
+    "max_losses": {"books": 2.5},
+}
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory):
+    """Batches, a ladder, a check of its own size, a mixture by hand, a ceiling and a front, all at once."""
+    return run(tmp_path_factory.mktemp("deep"), law.make_recipe(**WHOLE), law.train_at_size)
+
+
+def test_everything_asked_for_is_in_the_table(deep):
+    tally, table, out = deep
+    assert table["arms"] == ["chosen", "natural", "uniform", "handmade"]
+    assert set(table["predicted"]) == set(table["measured"]) == set(table["arms"])
+    assert set(table["verdict"]["against"]) == {"natural", "uniform", "handmade"}
+    assert table["baselines"]["handmade"]["books"] == 0
+    assert table["predicted"]["chosen"]["losses"]["books"] <= 2.5 + 1e-4
+    rows = metrics.read(out / "proxies.jsonl")
+    assert [row["kind"] for row in rows].count("batch") == 6
+    assert tally.counts["proxies"] == len(rows) == 34
+    assert tally.counts["ladder"] == len(metrics.read(out / "ladder.jsonl")) == 5
+    assert [batch["runs"] for batch in table["batches"]] == [28, 31, 34]
+    assert "2 batches" in table["batches"][-1]["stop"]
+    front = [(point["losses"]["code"], point["losses"]["books"]) for point in table["pareto"]["front"]]
+    assert front == sorted(front)
+    assert [b for _, b in front] == sorted((b for _, b in front), reverse=True)
+
+
+def test_every_number_has_its_scale_and_the_ladder_finds_what_size_does(deep):
+    _, table, _ = deep
+    scales = table["scales"]
+    assert scales["predicted"] == 0
+    assert scales["ladder"][0]["parameters"] == scales["check"]["parameters"] > scales["proxies"]["parameters"]
+    assert scales["check"]["tokens"] > scales["proxies"]["tokens"]
+    rung = table["ladder"]["rungs"][0]
+    low, high = rung["intervals"]["code"]
+    assert low <= law.SLOPE <= high
+    predicted, measured = table["predicted"]["chosen"], table["measured"]["chosen"]
+    assert predicted["interval"][0] <= measured["target"] <= predicted["interval"][1]
+    assert all(0 <= risk <= 1 for risk in table["ladder"]["rank_risk"]["rivals"].values())
+    assert table["ladder"]["rank_risk"]["rivals"]["natural"] < 0.05
+
+
+def test_a_resumed_experiment_runs_what_was_decided(deep, tmp_path):
+    """A kill in the second batch: what design.json decided is run, and nothing is trained twice."""
+    _, table, out = deep
+    (tmp_path / "out").mkdir()
+    shutil.copy(out / "design.json", tmp_path / "out/design.json")
+    lines = (out / "proxies.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "out/proxies.jsonl").write_bytes(b"".join(lines[:32]))
+    trained = []
+
+    def counting(task):
+        trained.append(task.run.run)
+        return law.train_at_size(task)
+
+    _, again, _ = run(tmp_path, law.make_recipe(**WHOLE), counting)
+    assert again == table
+    assert len(trained) == 2 + 5 + (4 + 2) * 2
+
+
+def test_a_ceiling_that_no_mixture_keeps_is_refused_with_the_least_there_is(tmp_path):
+    with pytest.raises(RecipeError, match=r"mix\.max_losses\.code = 0\.5; the mixture that comes nearest"):
+        run(tmp_path, law.make_recipe(max_losses={"code": 0.5}))
+
+
+def test_recipes_that_make_no_sense_are_refused():
+    for mix, words in (
+        ({"baselines": {"natural": {"code": 1.0}}}, "rename it"),
+        ({"baselines": {"mine": {"code": 0.5}}}, "sum to 0.5"),
+        ({"baselines": {"mine": {"cod": 1.0}}}, "mix.baselines.mine.cod is not a source"),
+        ({"max_losses": {"cod": 1.0}}, "cod has no loss"),
+        ({"pareto": ["code"]}, "two different sources"),
+        ({"pareto": ["code", "code"]}, "two different sources"),
+        ({"check": {"seeds": 1}}, "mix.check.seeds"),
+        ({"check": {"training": {"tokens": 999_999, "sequence_length": 8192}}}, "mix.check.training.sequence_length"),
+        ({"ladder": [{"model": SHAPE, "training": {"tokens": 999_999, "sequence_length": 8192}}]}, r"mix.ladder\[0\]"),
+    ):
+        with pytest.raises(RecipeError, match=words):
+            law.make_recipe(**mix)
