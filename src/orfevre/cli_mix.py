@@ -14,6 +14,7 @@ examples:
   orfevre fit runs.csv --predict candidates.csv --out predicted.csv
   orfevre fit runs.csv --predict candidates.csv --out predicted.csv --num-params 1e9 --num-tokens 25e9
   orfevre fit runs.csv --optimise objective.toml --out best.json
+  orfevre fit runs.csv --optimise objective.toml --out best.json --num-params 1e9 --num-tokens 25e9
 """
 DESIGN_EXAMPLES = """\
 examples:
@@ -37,14 +38,12 @@ def _fit(options: argparse.Namespace) -> int:
 
     if (options.num_params is None) != (options.num_tokens is None):
         raise InputError("--num-params and --num-tokens go together")
-    if options.optimise is not None:
-        if options.predict is not None or options.num_params is not None:
-            raise InputError(
-                "--optimise is for the scale with the most runs, and goes without --predict and --num-params"
-            )
-        elsewhere.optimise(Path(options.runs), Path(options.optimise), _path(options.out))
-        return 0
     scale = None if options.num_params is None else (options.num_params, options.num_tokens)
+    if options.optimise is not None:
+        if options.predict is not None:
+            raise InputError("--optimise finds a mixture, --predict tells given ones: --out has room for one of them")
+        elsewhere.optimise(Path(options.runs), Path(options.optimise), _path(options.out), scale)
+        return 0
     elsewhere.fit(Path(options.runs), _path(options.predict), _path(options.out), scale)
     return 0
 
@@ -108,7 +107,9 @@ def _add_fit(verbs: Verbs) -> None:
         metavar="FILE",
         help="the candidates with pred., lo. and hi. of every target, or the best mixture as JSON",
     )
-    fit.add_argument("--num-params", type=float, metavar="N", help="predict at this scale, of which RUNS.csv has runs")
+    fit.add_argument(
+        "--num-params", type=float, metavar="N", help="tell losses of this scale, of which RUNS.csv has runs"
+    )
     fit.add_argument("--num-tokens", type=float, metavar="N", help="training tokens of that scale")
     fit.set_defaults(function=_fit)
 

@@ -7,21 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from orfevre import artifact, console
 from orfevre.errors import InputError
-from orfevre.mix import ladder, objective, surrogate
+from orfevre.mix import objective, optimum, rank_risk, scales, surrogate
 from orfevre.mix.gp import Array
+from orfevre.mix.predictor import Predictor
+from orfevre.mix.scales import Rows, Scale
 from orfevre.mix.table import Mixtures, Runs, read_mixtures, read_runs
 from orfevre.recipe import load_objective
 
 CONFIDENCE = 0.9
 
-Scale = tuple[float, float]
-"""Parameters and training tokens."""
-
-Rows = NDArray[np.intp]
+NEXT = 3
+"""Candidates after the best of which the rank risk is said."""
 
 
 def fit(runs_path: Path, candidates: Path | None, out: Path | None, scale: Scale | None) -> None:
@@ -32,64 +31,43 @@ def fit(runs_path: Path, candidates: Path | None, out: Path | None, scale: Scale
     asked = read_mixtures(candidates, runs.mixtures.sources) if candidates else None
     for note in (*runs.mixtures.notes, *(asked.notes if asked else ())):
         console.say(note)
-    base, larger = scales(runs, scale, runs_path)
+    base, larger = scales.steps(runs, scale, runs_path)
     small = surrogate.fit(runs.weights[base], runs.losses[base], even(runs))
     _print_fit(runs, small, base)
-    told: surrogate.Surrogate | ladder.Rung = small
-    if larger is not None:
-        told = ladder.climb(small, runs.weights[larger], runs.losses[larger])
-        console.say(f"bent to {_named(runs.scales[larger][0])} by {told.count} runs there")
+    told, _ = scales.told(runs, small, larger)
     if asked is not None and out is not None:
+        if larger:
+            _say_best(asked, told)
         artifact.write_text(out, _predicted(asked, runs.targets, told))
         console.result(str(out))
 
 
-def optimise(runs_path: Path, objective_path: Path, out: Path | None) -> None:
+def optimise(runs_path: Path, objective_path: Path, out: Path | None, scale: Scale | None = None) -> None:
     """Print the best mixture for the objective with its interval and what it hangs on; `out` gets all of it as JSON."""
     asked = load_objective(objective_path)
     runs = read_runs(runs_path)
     for note in runs.mixtures.notes:
         console.say(note)
-    base, _ = scales(runs, None, runs_path)
+    base, larger = scales.steps(runs, scale, runs_path)
     sources, targets = runs.mixtures.sources, runs.targets
-    fitted = surrogate.fit(runs.weights[base], runs.losses[base], objective.target_of(objective_path, asked, targets))
-    _print_fit(runs, fitted, base)
-    table = objective.best(objective_path, asked, fitted, sources, targets, CONFIDENCE)
+    small = surrogate.fit(runs.weights[base], runs.losses[base], objective.target_of(objective_path, asked, targets))
+    _print_fit(runs, small, base)
+    told, rungs = scales.told(runs, small, larger)
+    table = objective.best(objective_path, asked, told, sources, targets, CONFIDENCE)
+    best = np.array([table["weights"][name] for name in sources])
+    natural, limits = objective.limits_of(objective_path, asked, sources)
+    rivals = {"the natural mixture" if asked.natural else "the uniform mixture": natural}
+    if rungs:
+        ceilings = objective.ceilings_of(objective_path, asked, targets)
+        rng = np.random.default_rng(len(sources))
+        rivals["the best of the smaller scale"] = optimum.minimise(small, limits, natural, rng, ceilings)
+    table["rank_risk"] = rank_risk.rivals(told, best, rivals)
+    table["slopes"] = [dict(zip(targets, rung.slopes.mean.tolist(), strict=True)) for rung in rungs]
     objective.tell(table, CONFIDENCE)
+    scales.say_risk(table["rank_risk"], "this one")
     if out is not None:
         artifact.write_text(out, json.dumps(table, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
         console.result(str(out))
-
-
-def scales(runs: Runs, scale: Scale | None, path: Path) -> tuple[Rows, Rows | None]:
-    """Rows of the scale with the most runs, and rows of the scale asked for where that is another one."""
-    kinds, owner, counts = np.unique(runs.scales, axis=0, return_inverse=True, return_counts=True)
-    owner = owner.reshape(-1)
-    most = int(np.argmax(counts))
-    if len(kinds) > 1:
-        console.say(
-            "scales: " + ", ".join(f"{count} runs of {_named(kind)}" for kind, count in zip(kinds, counts, strict=True))
-        )
-    wanted = most if scale is None else _place(kinds, scale, path)
-    if wanted != most and counts[wanted] < 2:
-        raise InputError(f"{path}: one run of {_named(kinds[wanted])}; two to eight of them tell how losses change")
-    base = np.flatnonzero(owner == most)
-    return base, None if wanted == most else np.flatnonzero(owner == wanted)
-
-
-def _place(kinds: Array, scale: Scale, path: Path) -> int:
-    found = np.flatnonzero(np.all(kinds == np.array(scale), axis=1))
-    if not len(found):
-        there = ", ".join(_named(kind) for kind in kinds) if kinds.any() else "no num_params and num_tokens at all"
-        raise InputError(
-            f"{path}: no run of {_named(np.array(scale))}; it has {there}. Train four to eight mixtures at that scale "
-            "(`orfevre design`) and add them, or leave --num-params and --num-tokens out"
-        )
-    return int(found[0])
-
-
-def _named(scale: Array) -> str:
-    return f"{scale[0]:,.0f} parameters on {scale[1]:,.0f} tokens"
 
 
 def even(runs: Runs) -> Array:
@@ -110,7 +88,17 @@ def _print_fit(runs: Runs, fitted: surrogate.Surrogate, rows: Rows) -> None:
     console.table(("target", "spearman", "error", f"{CONFIDENCE:.0%} intervals hold", "law log-linear process"), lines)
 
 
-def _predicted(asked: Mixtures, targets: Sequence[str], told: surrogate.Surrogate | ladder.Rung) -> str:
+def _say_best(asked: Mixtures, told: Predictor) -> None:
+    """The candidate of least mean loss, and how likely the next ones are in truth better."""
+    order = np.argsort(told.mean(asked.weights), kind="stable")
+    label = asked.header.index("run") if "run" in asked.header else None
+    names = [f"candidate {row + 1 if label is None else asked.cells[row][label]}" for row in order[: NEXT + 1]]
+    console.say(f"{names[0]} is told to have the least mean loss")
+    rivals = {name: asked.weights[row] for name, row in zip(names[1:], order[1:], strict=False)}
+    scales.say_risk(rank_risk.rivals(told, asked.weights[order[0]], rivals), "it")
+
+
+def _predicted(asked: Mixtures, targets: Sequence[str], told: Predictor) -> str:
     losses = told.losses(asked.weights)
     low, high = told.loss_intervals(asked.weights, CONFIDENCE)
     header = [*asked.header, *(f"{part}.{name}" for name in targets for part in ("pred", "lo", "hi"))]

@@ -8,7 +8,7 @@ import numpy as np
 
 from orfevre import artifact, console
 from orfevre.errors import InputError
-from orfevre.mix import batches, elsewhere, objective, surrogate, table
+from orfevre.mix import batches, elsewhere, objective, scales, surrogate, table
 from orfevre.mix.batches import Batch, Stakes
 from orfevre.mix.design import design, farthest_first
 from orfevre.mix.elsewhere import cells, csv_text
@@ -91,7 +91,7 @@ def _told(runs_path: Path, objective_path: Path | None) -> Told:
     runs = read_runs(runs_path)
     for note in runs.mixtures.notes:
         console.say(note)
-    base, _ = elsewhere.scales(runs, None, runs_path)
+    base, _ = scales.steps(runs, None, runs_path)
     sources, target = runs.mixtures.sources, elsewhere.even(runs)
     limits, ceilings = Limits(sources, np.zeros(len(sources)), np.ones(len(sources))), None
     if asked is not None and objective_path is not None:

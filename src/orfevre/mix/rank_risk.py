@@ -11,7 +11,7 @@ import numpy as np
 from orfevre.mix import ladder
 from orfevre.mix.gp import Array
 from orfevre.mix.predictor import Predictor
-from orfevre.mix.surrogate import spearman
+from orfevre.mix.surrogate import same_mixture, spearman
 
 DRAWS = 4000
 """Draws behind a probability: its own error is below 0.01."""
@@ -34,14 +34,16 @@ def rivals(told: Predictor, chosen: Array, others: Mapping[str, Array]) -> dict[
     return {name: 0.0 if equal else float(p) for name, p, equal in zip(others, better, same, strict=True)}
 
 
-def without_each(rung: ladder.Rung, weights: Array, losses: Array) -> Array:
-    """Losses of the rung's runs (mixtures [n, S], measured [n, J]), each told by the line of the others, [n, J]."""
-    rows = np.arange(len(weights))
-    told = []
-    for row in rows:
-        rest = rows != row
-        told.append(ladder.climb(rung.below, weights[rest], losses[rest]).losses(weights[~rest])[0])
-    return np.array(told)
+def without_each(rung: ladder.Rung, weights: Array, losses: Array, folds: Sequence[Array] | None = None) -> Array:
+    """Losses of the rung's runs (mixtures [n, S], measured [n, J]), each told by the line of the others, [n, J].
+
+    `folds` are row numbers that are left out together; repeats of one mixture where none are given.
+    """
+    told, rows = np.empty_like(losses), np.arange(len(weights))
+    for fold in folds if folds is not None else [np.array(group) for group in same_mixture(weights)]:
+        rest = np.setdiff1d(rows, fold)
+        told[fold] = ladder.climb(rung.below, weights[rest], losses[rest]).losses(weights[fold])
+    return told
 
 
 def rung_table(
@@ -59,7 +61,7 @@ def rung_table(
         "error": None,
         "spearmans": dict.fromkeys(names),
     }
-    if len(weights) <= ladder.FEWEST:
+    if len(weights) - max(map(len, same_mixture(weights))) < ladder.FEWEST:
         return table
     told = without_each(rung, weights, losses)
     missed = (told - losses) @ rung.target

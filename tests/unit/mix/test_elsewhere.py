@@ -63,6 +63,52 @@ def test_a_larger_scale_is_told_from_a_few_of_its_runs(tmp_path):
     assert np.sqrt(np.mean((predicted - truth) ** 2)) < 0.2 * np.std(truth)
 
 
+def bend(slopes):
+    return lambda losses: 0.6 + np.array(slopes) * losses
+
+
+def at(params):
+    return ["--num-params", str(params), "--num-tokens", "1e9"]
+
+
+def test_every_scale_up_to_the_one_asked_for_is_a_rung(tmp_path, capsys):
+    small, middle = rows(40), rows(5, seed=2, params=1e7, bend=bend([0.8, 0.9]))
+    large = rows(5, seed=3, params=1e9, bend=bend([0.4, 0.9]))
+    beyond = rows(5, seed=4, params=1e12, bend=bend([3.0, 3.0]))
+    runs = write(tmp_path / "runs.csv", HEADER, [*beyond, *large, *small, *middle])
+    asked = write(tmp_path / "asked.csv", HEADER[:7], [line[:7] for line in rows(30, seed=5)])
+    out = tmp_path / "told.csv"
+    assert cli.main(["fit", str(runs), "--predict", str(asked), "--out", str(out), *at("1e9")]) == 0
+    said = " ".join((capsys.readouterr().err).split())
+    assert said.index("bent to 10,000,000 parameters") < said.index("bent to 1,000,000,000 parameters")
+    assert "bent to 1,000,000,000,000" not in said
+    assert "is in truth better than it with a probability of" in said
+    mixtures = np.array([[float(row[f"weight.{name}"]) for name in law.SOURCES] for row in read(out)])
+    truth = bend([0.4, 0.9])(law.loss_rows(mixtures)[:, [1, 2]])
+    told = np.array([[float(row[f"pred.{name}"]) for name in ("code", "docs")] for row in read(out)])
+    assert np.all(np.sqrt(np.mean((told - truth) ** 2, axis=0)) < 0.25 * np.std(truth, axis=0))
+    low, high = (
+        np.array([[float(row[f"{end}.{n}"]) for n in ("code", "docs")] for row in read(out)]) for end in ("lo", "hi")
+    )
+    assert np.mean((low <= truth) & (truth <= high)) > 0.8
+
+
+def test_a_scale_with_many_runs_of_its_own_is_told_by_these_where_they_tell_better(tmp_path, capsys):
+    def other(losses):
+        return losses[:, ::-1]  # what was code's loss is docs' now: the smaller runs tell nothing of it
+
+    runs = write(tmp_path / "runs.csv", HEADER, [*rows(40), *rows(24, seed=2, params=1e9, bend=other)])
+    asked = write(tmp_path / "asked.csv", HEADER[:7], [line[:7] for line in rows(30, seed=3)])
+    out = tmp_path / "told.csv"
+    assert cli.main(["fit", str(runs), "--predict", str(asked), "--out", str(out), *at("1e9")]) == 0
+    assert "these alone are believed" in " ".join(capsys.readouterr().err.split())
+    truth = law.loss_rows(np.array([[float(row[f"weight.{name}"]) for name in law.SOURCES] for row in read(out)]))
+    assert surrogate.spearman(np.array([float(row["pred.code"]) for row in read(out)]), truth[:, 2]) > 0.9
+    same = write(tmp_path / "same.csv", HEADER, [*rows(60), *rows(16, seed=2, params=1e9, bend=bend([0.7, 0.7]))])
+    assert cli.main(["fit", str(same), *at("1e9")]) == 0
+    assert "the bent fit is kept" in " ".join(capsys.readouterr().err.split())
+
+
 def spoil(lines, row, column, value):
     lines = [list(line) for line in lines]
     lines[row][HEADER.index(column)] = value
@@ -190,6 +236,29 @@ def test_optimise_finds_the_law_s_optimum_and_keeps_what_it_is_told(tmp_path, ca
     front = [(one["losses"]["code"], one["losses"]["docs"]) for one in best["pareto"]]
     assert front == sorted(front) and [b for _, b in front] == sorted((b for _, b in front), reverse=True)
     assert "best:" in " ".join(capsys.readouterr().err.split())
+
+
+def test_optimise_at_a_larger_scale_moves_with_the_amplitudes(tmp_path, capsys):
+    """Where code's loss hardly moves any more, docs decide."""
+    slopes = [0.15, 1.5]
+    runs = write(tmp_path / "runs.csv", HEADER, [*rows(40), *rows(6, seed=2, params=1e9, bend=bend(slopes))])
+    asked, out = objective(tmp_path, "target = { code = 0.6, docs = 0.4 }"), tmp_path / "best.json"
+    assert cli.main(["fit", str(runs), "--optimise", str(asked), "--out", str(out)]) == 0
+    small = json.loads(out.read_text())
+    assert cli.main(["fit", str(runs), "--optimise", str(asked), "--out", str(out), *at("1e9")]) == 0
+    large = json.loads(out.read_text())
+    target, pool = np.array([0.6, 0.4]), np.random.default_rng(0).dirichlet(np.ones(4), 40_000)
+
+    def reached(found):
+        place = np.array([[found["weights"][name] for name in law.SOURCES]])
+        return float((bend(slopes)(law.loss_rows(place)[:, [1, 2]]) @ target)[0])
+
+    least = np.min(bend(slopes)(law.loss_rows(pool)[:, [1, 2]]) @ target)
+    assert large["weights"]["docs"] > small["weights"]["docs"] + 0.1
+    assert reached(large) < min(reached(small) - 0.01, least + 0.02)
+    assert large["slopes"][0]["docs"] > 1.0 > large["slopes"][0]["code"]
+    assert large["rank_risk"]["the best of the smaller scale"] < 0.2
+    assert "is in truth better than this one" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_ceiling_is_kept_or_refused_with_what_can_be_had(tmp_path, capsys):
