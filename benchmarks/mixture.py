@@ -4,7 +4,8 @@
 
 TABLE has a row a run: columns `weight.<source>` and `loss.<source>`. Prints, for each method, mean Spearman over the
 losses and mean squared error: of 5-fold predictions of every run (three draws of the folds), and of all other runs from
-64 of our own design. Then how many runs its 90 % intervals hold, how long a fit takes, and the regret of the choice.
+64 of our own design. Then how many runs its 90 % intervals hold, how long a fit takes, and the regret of the choice:
+among the table's mixtures, and among all of them on an emulator, with batches and without (emulator.py).
 """
 
 import argparse
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import emulator
 from orfevre.mix import stack, surrogate
 from orfevre.mix.design import farthest_first
 from orfevre.mix.gp import Array
@@ -145,6 +147,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name, method in methods.items():
             mean, most = regret(method, weights, losses, count)
             print(f"regret from {count} runs by design, {name.strip()}: mean {mean:.3f} deviations, most {most:.3f}")
+    for name, column in emulator.regrets(weights, losses).items():
+        print(f"regret on the emulator from {name}: mean {np.mean(column):.3f} deviations, most {np.max(column):.3f}")
 
 
 def compare(methods: dict[str, Method], weights: Array, losses: Array) -> None:

@@ -67,9 +67,11 @@ def test_mixture_compares_methods(
         rows = csv.writer(file)
         rows.writerow(["weight.a", "weight.b", "loss.a"])
         rows.writerows([*pair, 3 - pair[0] ** 0.5] for pair in weights.tolist())
+    monkeypatch.setattr("benchmarks.emulator.TARGETS", 2)
     assert benchmarks.main(["mixture", "--data", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "orfevre" in said and "linear" in said and "regret from 32 runs" in said
+    assert "regret on the emulator from 24 by design and 2 batches of 4" in said
 
 
 def test_curation_tokens_prints_ratios_and_whether_the_goal_is_met(
