@@ -1,11 +1,11 @@
-"""Train proxies: one alone, or several of one size as a stack in one process; and how many at once are worth it."""
+"""How runs are trained and measured: one alone, or several of one size as a stack in one process."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orfevre.data import shards
 from orfevre.errors import UserError
-from orfevre.mix.proxies import Bench, Row, Task, budgeted
+from orfevre.mix.proxies import Bench, Outcome, Row, Task, budgeted
 from orfevre.model import count
 from orfevre.recipe import Training
 
@@ -15,32 +15,18 @@ if TYPE_CHECKING:
     from orfevre.model.transformer import Transformer
 
 
-def groups(tasks: Sequence[Task], most: int) -> list[list[Task]]:
-    """The tasks in their order, at most `most` together, those of a group of one bench and one budget."""
-    found: list[list[Task]] = []
-    for task in tasks:
-        if found and len(found[-1]) < most and _alike(found[-1][0], task):
-            found[-1].append(task)
-        else:
-            found.append([task])
-    return found
-
-
-def _alike(first: Task, other: Task) -> bool:
-    return first.bench == other.bench and first.run.budget == other.run.budget
-
-
-def train_together(tasks: Sequence[Task]) -> list[Row | UserError]:
+def train_together(tasks: Sequence[Task]) -> list[Outcome]:
     """Train these runs of one bench and one budget on one thread and measure each: bits per byte on each source's
     held-out text. A row for each, or the error of one whose loss was not finite.
 
-    Several are a stack (engine/stacked.py). Raises UserError for a shape that cannot be stacked.
+    Several are a stack (engine/stacked.py). Raises the UserError of a single one, and one for a shape that cannot be
+    stacked.
     """
     import torch
 
     from orfevre.engine import build
 
-    if not all(_alike(tasks[0], task) for task in tasks):
+    if any((task.bench, task.run.budget) != (tasks[0].bench, tasks[0].run.budget) for task in tasks):
         raise ValueError("runs of different sizes cannot be trained together")
     torch.set_num_threads(1)
     place = tasks[0].bench

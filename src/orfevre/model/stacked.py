@@ -13,7 +13,6 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
-from orfevre import recipe
 from orfevre.errors import UserError
 
 from . import fused, losses
@@ -24,13 +23,6 @@ from .stacked_norm import rms_norm
 from .transformer import Losses, Transformer, check_ids, predicted
 
 
-def why_not(shape: recipe.Model) -> str:
-    """What keeps models of this shape from being stacked, in words that name the field; "" when nothing does."""
-    if shape.mtp_depth:
-        return f"mtp_depth = {shape.mtp_depth}: blocks that look ahead are not stacked; set it to 0"
-    return ""
-
-
 class Stack:
     """The weights of K models of one shape, each parameter `[K, ...]` under its name in `Transformer`."""
 
@@ -39,8 +31,8 @@ class Stack:
         self.config, self.vocab_size, self.num_models = models[0].config, models[0].vocab_size, len(models)
         if any((each.config, each.vocab_size) != (self.config, self.vocab_size) for each in models):
             raise ValueError("models of different shapes do not make a stack")
-        if reason := why_not(self.config):
-            raise UserError(f"models of this shape cannot be trained as a stack: {reason}")
+        if setting := self.config.unstackable:
+            raise UserError(f"models with {setting} cannot be trained as a stack; train them one by one")
         named = [dict(each.named_parameters()) for each in models]
         self.weights = {
             name: torch.nn.Parameter(torch.stack([each[name].detach() for each in named])) for name in named[0]

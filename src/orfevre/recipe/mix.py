@@ -60,6 +60,10 @@ class Mix(Section):
     training: Training = Training()
     """Budget of one proxy."""
 
+    stack: int = Field(default=0, ge=0, le=256)
+    """Proxies, check runs and others of one size trained at once in one process, their weights side by side; 0 takes
+    up to 8 where their steps are small enough for it to be faster, 1 trains each alone. What is learnt is the same."""
+
     batches: Batches = Batches()
     """More proxies where the best mixture may be."""
 

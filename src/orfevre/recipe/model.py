@@ -102,6 +102,11 @@ class Model(Section):
         }
         return tuple(setting for setting, used in settings.items() if used)
 
+    @property
+    def unstackable(self) -> str:
+        """The setting that keeps models of this shape from being trained as a stack (model/stacked.py), or ""."""
+        return f"mtp_depth = {self.mtp_depth}" if self.mtp_depth else ""
+
     @model_validator(mode="after")
     def _divides(self) -> Self:
         if not self.head_size and self.hidden_size % self.num_heads:

@@ -174,7 +174,7 @@ def test_all_that_diverge_end_at_once() -> None:
 
 def test_what_cannot_be_stacked_names_the_field() -> None:
     models = [build(shape_of({"mtp_depth": 1}), VOCAB, seed) for seed in (1, 2)]
-    with pytest.raises(UserError, match="mtp_depth = 1"):
+    with pytest.raises(UserError, match="mtp_depth = 1 cannot be trained as a stack"):
         Stack(models)
     with pytest.raises(ValueError, match="different shapes"):
         Stack([build(shape_of({}), VOCAB, 1), build(shape_of({"ffn_size": 8}), VOCAB, 1)])
