@@ -159,7 +159,7 @@ def _mixture(
         "weights": chosen,
         "intervals": {name: [max(0.0, 0.8 * chosen[name] - 0.01), min(1.0, 1.2 * chosen[name] + 0.01)]
                       for name in names},
-        "limits": limits, "groups": {"text": group} if wins else {}, "binding": [capped, floored] if wins else [],
+        "limits": limits, "groups": {"words": group} if wins else {}, "binding": [capped, floored] if wins else [],
         "natural": arms["natural"], "uniform": arms["uniform"],
         "epochs": {name: chosen[name] / arms["natural"][name] * 0.8 for name in names},
         "unconstrained": _free(chosen, capped, floored),
@@ -274,7 +274,7 @@ def _ladder(run: Run, ladder: Sequence[Any], arms: Mapping[str, Weights], target
                 "high": told + 0.012,
             })  # fmt: skip
         rungs.append({
-            **_scales([], ladder, top)["ladder"][rung - 1], "slopes": slopes,
+            **_scales([], ladder, top)["ladder"][rung - 1], "slopes": slopes, "spearmans": dict.fromkeys(slopes, 0.9),
             "intervals": {name: [slope - 0.11, slope + 0.11] for name, slope in slopes.items()},
             "spearman": 0.94, "error": 0.0061, "points": points,
         })  # fmt: skip

@@ -155,11 +155,20 @@ def _slope_table(found: Mapping[str, Any], names: list[str]) -> Table:
     rungs = found["ladder"]["rungs"]
     rows = [
         (name, *(cell for rung in rungs for cell in
-                 (words.digits(rung["slopes"][name]), words.between(rung["intervals"][name], words.digits))))
+                 (words.digits(rung["slopes"][name], 2), words.between(rung["intervals"][name], _slope),
+                  words.digits(rung["spearmans"][name], 2))))
         for name in names
     ]  # fmt: skip
-    columns = ("loss on", *(cell for number in range(len(rungs)) for cell in (f"rung {number + 1}", "interval")))
-    return Table("Slopes of the losses, each size against the one below", columns, rows)
+    columns = (
+        "loss on",
+        *(cell for number in range(len(rungs)) for cell in (f"rung {number + 1}", "interval", "rank")),
+    )
+    title = "Slopes of the losses, each size against the one below; rank correlation of runs told without themselves"
+    return Table(title, columns, rows)
+
+
+def _slope(value: float | None) -> str:
+    return words.digits(value, 2)
 
 
 def _risk_table(found: Mapping[str, Any]) -> Table:
