@@ -14,8 +14,8 @@ from orfevre.mix.predictor import Predictor
 STEPS = 15
 """Steps along a side of the triangle."""
 
-LEAST_TOGETHER = 0.01
-"""Of the three together in the mixture: with less there is nothing to look at."""
+LEAST_SHARE = 1e-3
+"""A source with less in the mixture is not missed: what a climb leaves at a limit of 0 is rounding."""
 
 
 def table(
@@ -33,9 +33,9 @@ def table(
     left out. None with fewer than three such sources, or where no three points are left.
     """
     three = three_that_matter(fitted, mixture)
-    together = float(np.sum(mixture[three]))
-    if len(three) < 3 or together < LEAST_TOGETHER:
+    if len(three) < 3:
         return None
+    together = float(np.sum(mixture[three]))
     shares = together * grid(STEPS)
     explored = np.array([slices[sources[place]]["weight"][-1] for place in three])
     shares = shares[np.all(shares <= explored + 1e-9, axis=1)]
@@ -58,7 +58,7 @@ def table(
 def three_that_matter(fitted: Predictor, mixture: Array) -> list[int]:
     """Up to three sources of the mixture [S], by what the target loss would rise to without each (the others in their
     proportions), the largest first. A range over all shares would name those that only do harm."""
-    present = [place for place in range(len(mixture)) if 0.0 < mixture[place] < 1.0]
+    present = [place for place in range(len(mixture)) if LEAST_SHARE <= mixture[place] < 1.0]
     if not present:
         return []
     without = np.tile(mixture, (len(present), 1))

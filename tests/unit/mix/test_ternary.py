@@ -33,6 +33,11 @@ def test_the_three_are_those_that_would_be_missed_most_not_those_that_harm_most(
     assert ternary.three_that_matter(law, np.array([0.3, 0.3, 0.2, 0.2, 0.0])) == [1, 0, 3]
 
 
+def test_what_rounding_left_is_not_missed() -> None:
+    law = Law([0.3, 0.5, 0.1, -0.2, -9.0])
+    assert ternary.three_that_matter(law, np.array([0.5, 0.4, 0.0, 0.1, 1e-17])) == [1, 0, 3]
+
+
 def test_values_are_the_surrogates_where_others_keep_their_shares() -> None:
     law, mixture = Law([0.3, 0.5, 0.1, 0.2, 0.0]), np.array([0.3, 0.3, 0.05, 0.15, 0.2])
     found = ternary.table(law, mixture, NAMES, explored(NAMES), 0.9)
@@ -55,7 +60,7 @@ def test_points_stay_within_what_was_explored(shares: list[float], most: float) 
     names = [str(place) for place in range(len(mixture))]
     found = ternary.table(law, mixture, names, explored(names, most), 0.9)
     if found is None:
-        assert np.count_nonzero((mixture > 0) & (mixture < 1)) < 3 or most < 1.0
+        assert np.count_nonzero(mixture >= ternary.LEAST_SHARE) < 3 or most < 1.0
         return
     points = np.array(found["points"])
     assert np.all(points >= 0) and np.all(points <= most + 1e-9)

@@ -46,7 +46,7 @@ def _weight_table(found: Mapping[str, Any]) -> Table:
             f"{name}\u00a0*" if name in found["binding"] else name, words.share(found["weights"][name]),
             f"{words.share(low)} to {words.share(high)}", *(words.share(shares[name]) for shares in rivals),
             _limits(found["limits"][name]), words.share(found["unconstrained"].get(name, 0.0)),
-            words.digits(found["epochs"].get(name), 2), words.share(found["target"].get(name, 0.0), 0),
+            words.digits(round(found["epochs"].get(name, 0.0), 6), 2), words.share(found["target"].get(name, 0.0), 0),
         ))  # fmt: skip
     columns = ("source", "chosen", "interval", *found["arms"][1:], "limits", "without limits", "epochs", "target")
     return Table("Weights (* a limit binds); epochs are those of the training run", columns, rows)

@@ -74,10 +74,11 @@ def _ternary(found: Mapping[str, Any], proxies: Sequence[Mapping[str, Any]]) -> 
     unexplored = "" if whole else " What the proxies did not explore is left white."
     at = words.listing([f"{name} {share}" for name, share in zip(names, rows[0][1:4], strict=True)])
     plot = Plot(
-        "ternary", f"{words.listing(names).capitalize()}: the three that would be missed most",
+        "ternary", f"{words.listing(names).capitalize()}: the three that matter most",
         f"The predicted target loss is least, {rows[0][4]}, at {at}.",
         partial(ternary.triangle, found, proxies),
-        f"The three share {together} of the whole, all others keep their chosen shares; a corner is one source alone. "
+        f"No other source would be missed more. The three share {together} of the whole, all others keep their chosen "
+        "shares; a corner is one source alone. "
         f"The deeper the colour, the lower the target loss predicted for {scales.told_at(found)}. Other mixtures stand "
         f"where the proportions of their three shares are.{unexplored}",
     )  # fmt: skip
@@ -106,13 +107,14 @@ def _learning(found: Mapping[str, Any]) -> list[Block]:
         for point in points
     ]  # fmt: skip
     last = points[-1]
+    near = " Runs of the batches lie near the best, where ranks are hardest to tell." if found["batches"] else ""
     plot = Plot(
         "learning", "The prediction as proxies come in",
         f"With {words.count(points[0]['runs'])} proxies an error of {words.loss(points[0]['error'])}, with "
         f"{words.count(last['runs'])} one of {words.loss(last['error'])}, {found['unit']}.",
         partial(learning.curve, found),
         "The surrogate fitted to the first proxies alone: what it says of those it had not seen, and the least target "
-        "loss it would then have promised. Where the last curve is flat, more proxies would change little.",
+        f"loss it would then have promised. Where the last curve is flat, more proxies would change little.{near}",
     )  # fmt: skip
     columns = ("proxies", "error", "rank correlation", "least loss promised", "judged by")
     return [plot, Table(f"The prediction as proxies come in, {found['unit']}", columns, rows, words=0)]
@@ -122,7 +124,7 @@ def _batches(found: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Block]:
     batches = found["batches"]
     near = f"within {asked['epsilon']:g} {found['unit']} of the best"
     rows = [
-        (words.count(batch["runs"]), words.share(batch["within"]), words.loss(batch["improvement"]),
+        (words.count(batch["runs"]), words.share(batch["within"]), words.digits(batch["improvement"], 2),
          batch["stop"] or "a batch was run")
         for batch in batches
     ]  # fmt: skip
