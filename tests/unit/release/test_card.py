@@ -76,6 +76,18 @@ def test_samples_cannot_leave_their_block(known: facts.Facts):
     assert block[2].startswith("The cat") and block[2].endswith("sat\n")
 
 
+def test_a_mixture_made_by_hand_and_every_size_are_in_the_card(recipe: Recipe, inputs: dict[str, Path]):
+    path = inputs["mix"] / "mixture.json"
+    table = json.loads(path.read_text())
+    rung = {"parameters": 400_000, "tokens": 4_000_000, "runs": 6}
+    table["scales"] |= {"ladder": [rung], "predicted": 0}
+    path.write_text(json.dumps(table))
+    text = card.render(facts.gather(recipe, inputs)).replace("\u202f", " ")
+    assert re.search(r"\| by_hand \| 2\.5\d* \|", text)  # its measured loss
+    assert re.search(r"\| books \|.*\| 90(\.0+)? ?% \|$", text, flags=re.M)  # its share
+    assert "6 runs of 400" in text and "another size than the check runs'" in text
+
+
 def test_a_mixture_without_a_natural_measurement_still_makes_a_card(
     recipe: Recipe, inputs: dict[str, Path], change: Callable[[Path, Callable[[dict], None]], None]
 ):
