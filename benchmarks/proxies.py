@@ -7,7 +7,7 @@ second of all its processes together; ratios are taken round by round. Processes
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -160,26 +160,23 @@ def settings() -> list[Setting]:
     ]
 
 
-def ways(most: int = 16) -> Iterator[Way]:
+def ways() -> list[Way]:
+    """The pool, pools of stacks, and, where there are several cores, one process on all of them."""
     cores = usable_cores()
-    yield Way(cores, 1, 1)
-    for stack in (2, 4, 8, 16):
-        if stack <= most:
-            yield Way(cores, 1, stack)
-    if cores > 1:
-        for stack in (4, 16):
-            if stack <= most:
-                yield Way(1, cores, stack)
+    pools = [Way(cores, 1, stack) for stack in (1, 2, 4, 8, 16)]
+    return pools + [Way(1, cores, stack) for stack in (4, 16) if cores > 1]
 
 
 def run(_data: Path | None = None, *, small: bool = False) -> int:
-    chosen, rounds, seconds = (settings()[:1], 2, 0.05) if small else (settings(), 5, 0.7)
-    for setting in chosen:
-        compare(setting, list(ways(2 if small else 16)), rounds, seconds)
+    if small:
+        compare(settings()[0], [Way(1, 1, 1), Way(1, 1, 2)], rounds=2, seconds=0.05)
+        return 0
+    for setting in settings():
+        compare(setting, ways(), rounds=5, seconds=1.0)
     return 0
 
 
-def compare(setting: Setting, asked: list[Way], rounds: int, seconds: float) -> None:
+def compare(setting: Setting, asked: Sequence[Way], rounds: int, seconds: float) -> None:
     """Print the tokens a second of each way and its ratio to the first."""
     shape = setting.shape
     print(

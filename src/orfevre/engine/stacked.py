@@ -36,6 +36,8 @@ def train(
     """
     if training.document_mask and bos is None:
         raise ValueError("document_mask needs the id of <s>: give bos")
+    if isinstance(training, recipe.Train) and training.dtype != "float32":
+        raise ValueError(f"a stack trains in float32, not {training.dtype}")
     allocator.keep_memory()
     stack = Stack(models)
     optimiser = _adamw(stack, training.optim)

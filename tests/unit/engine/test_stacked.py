@@ -180,6 +180,15 @@ def test_what_cannot_be_stacked_names_the_field() -> None:
         Stack([build(shape_of({}), VOCAB, 1), build(shape_of({"ffn_size": 8}), VOCAB, 1)])
 
 
+def test_what_the_caller_must_give() -> None:
+    model, training = build(shape_of({}), VOCAB, 1), training_of()
+    with pytest.raises(ValueError, match="give bos"):
+        stacked.train([model], [Batches(1, training)], training)
+    half = recipe.Train.model_validate(training.model_dump() | {"dtype": "bfloat16"})
+    with pytest.raises(ValueError, match="float32, not bfloat16"):
+        stacked.train([model], [Batches(1, training)], half, bos=BOS)
+
+
 def test_ids_out_of_range_and_long_sequences_are_refused() -> None:
     stack = Stack([build(shape_of({}), VOCAB, 1)])
     with pytest.raises(UserError, match="outside the vocabulary"):
