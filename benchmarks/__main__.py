@@ -39,12 +39,19 @@ def quantisation(data: Path | None) -> int:
 def mixture(data: Path | None) -> int:
     from benchmarks import mixture
 
-    table = data if data is not None and data.is_file() else _table(data)
-    if table is None:
-        print("mixture: skipped, it needs --data TABLE.csv, or a FOLDER with one that has weight. and loss. columns")
-        return 0
-    mixture.main([str(table)])
-    return 0
+    return _on_table("mixture", mixture.main, data)
+
+
+def ladder(data: Path | None) -> int:
+    from benchmarks import ladder
+
+    return _on_table("ladder", ladder.main, data)
+
+
+def proxies(data: Path | None) -> int:
+    from benchmarks import proxies
+
+    return proxies.run(data)
 
 
 BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
@@ -58,9 +65,12 @@ BENCHMARKS: dict[str, tuple[Benchmark, str]] = {
     "curation": (curation.run, "all of curation_*; by name only, some 15 minutes (extra: benchmark)"),
     **{f"curation_{name}": (curation.part(name), f"{what}; by name only") for name, what in curation.PARTS.items()},
     "mixture": (mixture, "the surrogate beside a line and LightGBM; by name only, many minutes (extra: benchmark)"),
+    "ladder": (ladder, "what a few larger runs add to many small ones, on an emulator; by name only, many minutes"),
+    "proxies": (proxies, "proxies trained as stacks beside a pool of single ones; by name only, many minutes"),
 }
 BY_NAME_ONLY = {
-    "curation", "decode", "mixture", "quantisation", "train_curves", *(f"curation_{name}" for name in curation.PARTS)
+    "curation", "decode", "ladder", "mixture", "proxies", "quantisation", "train_curves",
+    *(f"curation_{name}" for name in curation.PARTS)
 }  # fmt: skip
 
 
@@ -87,6 +97,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif asked.name is None:
             print(f"\n# {name}: {what}\nskipped: python -m benchmarks {name} --data ...")
     return max(codes)
+
+
+def _on_table(name: str, main: Callable[[Sequence[str]], None], data: Path | None) -> int:
+    table = data if data is not None and data.is_file() else _table(data)
+    if table is None:
+        print(f"{name}: skipped, it needs --data TABLE.csv, or a FOLDER with one that has weight. and loss. columns")
+        return 0
+    main([str(table)])
+    return 0
 
 
 def _table(data: Path | None) -> Path | None:
