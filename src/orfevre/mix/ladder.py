@@ -26,7 +26,7 @@ FEWEST = 2
 
 POOL = 768
 """Random mixtures among which those to run at a larger scale are chosen; the third with the least told target loss is
-kept: a line drawn through mixtures that nobody would choose is drawn through their peculiarities (docs/log.md)."""
+kept."""
 
 
 @dataclass(frozen=True)
