@@ -25,6 +25,9 @@ DRAWS = 500
 TOUCHES = 1e-5
 """A share this close to a limit is on it: a loader cannot tell them apart."""
 
+NEXT_TO_NOTHING = 1e-6
+"""Loss that a share put on its limit may cost: a share of 1e-17 is of no use to anyone."""
+
 PENALTY = 1e4
 """Weight of a ceiling's excess among mixtures that are compared."""
 
@@ -56,7 +59,8 @@ def minimise(
     without = limits.project(top - np.eye(len(top)))  # each source at its least in turn: losses bend most there
     top = _best_climb(surrogate, limits, np.vstack([top, without]), ceilings)
     settled = settle(top, limits)
-    return min((settled, top), key=lambda one: float(_cost(surrogate, one[None], ceilings)[0]))
+    costs = _cost(surrogate, np.stack([settled, top]), ceilings)
+    return settled if costs[0] <= costs[1] + NEXT_TO_NOTHING else top
 
 
 def _cost(surrogate: Predictor, mixtures: Array, ceilings: Array | None) -> Array:
