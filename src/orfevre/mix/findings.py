@@ -44,9 +44,7 @@ def told(recipe: Recipe, asked: Problem, choice: Choice, found: Found) -> Table:
         "surrogate": mixture.surrogate_table(asked, found.fitted, found.rows, confidence),
         "slices": slices,
         "ternary": ternary.table(choice.told, choice.weights, asked.sources, slices, confidence),
-        "learning": learning.curve(
-            asked.weights_of(found.rows), asked.losses_of(found.rows), asked.target, asked.limits
-        ),
+        "learning": _learning(asked, found),
         "batches": [
             {key: batch[key] for key in ("runs", "within", "improvement", "stop")} for batch in found.design.batches
         ],
@@ -81,6 +79,12 @@ def require_ceilings(asked: Problem, choice: Choice) -> None:
         if np.isfinite(ceiling)
     ]
     raise RecipeError("\n".join(["mix: no allowed mixture keeps these ceilings:", *lines, "Raise one of them"]))
+
+
+def _learning(asked: Problem, found: Found) -> list[Table]:
+    weights, losses = asked.weights_of(found.rows), asked.losses_of(found.rows)
+    designed = [row["kind"] != "batch" for row in found.rows]
+    return learning.curve(weights, losses, asked.target, asked.limits, found.fitted, designed)
 
 
 def _front(recipe: Recipe, asked: Problem, choice: Choice) -> Table | None:

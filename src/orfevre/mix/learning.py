@@ -3,6 +3,7 @@
 Shapes: n runs, S sources, J losses.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,15 +30,22 @@ ROUNDS = (0.1, 0.03, 0.01, 0.003)
 
 
 def curve(
-    weights: Array, losses: Array, target: Array, limits: Limits, whole: surrogate.Surrogate | None = None
+    weights: Array,
+    losses: Array,
+    target: Array,
+    limits: Limits,
+    whole: surrogate.Surrogate | None = None,
+    designed: Sequence[bool] | None = None,
 ) -> list[dict[str, Any]]:
     """A point for each number of runs: `runs`, `error` (root mean square, of the target loss), `spearman` (None where
     one side does not vary), `told` (`others`: on mixtures that had not come in yet, `folds`: on its own runs, each by
     the folds it is not in) and `best`, the predicted target loss of the optimum found then.
 
     `weights` [n, S] and `losses` [n, J] in the order the runs were decided; `whole` is the fit to all of them, where
-    there is one already.
+    there is one already. Only `designed` runs [n] count as others: those of batches lie so close to each other that
+    their ranks are mostly noise.
     """
+    others = np.ones(len(weights), bool) if designed is None else np.asarray(designed)
     used = target > 0
     rng = np.random.default_rng(len(weights))
     anywhere = np.vstack([
@@ -48,7 +56,8 @@ def curve(
     for count in counts(weights, int(np.sum(used))):
         known = whole if count == len(weights) else None
         fitted = known or surrogate.fit(weights[:count], losses[:count, used], target[used])
-        point = _told(fitted, weights[count:], losses[count:] @ target, weights[:count])
+        later = count + np.flatnonzero(others[count:])
+        point = _told(fitted, weights[later], losses[later] @ target, weights[:count])
         points.append({"runs": count} | point | {"best": _best(fitted, anywhere, limits)})
     return points
 

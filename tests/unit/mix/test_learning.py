@@ -81,3 +81,17 @@ def test_counts(num_runs, num_losses, wanted):
 def test_a_beginning_of_repeats_alone_is_passed_over():
     weights = np.vstack([np.tile([0.5, 0.5], (9, 1)), np.random.default_rng(0).dirichlet(np.ones(2), 11)])
     assert learning.counts(weights, 1) == [12, 16, 20]
+
+
+def test_runs_of_batches_are_not_the_others_a_point_is_told_on(runs):
+    weights, losses = runs
+    near = np.vstack([weights, np.tile(weights[:1], (6, 1)) + 0.001 * np.arange(6)[:, None] * [1, -1, 0, 0]])
+    measured = np.vstack([losses, law.loss_rows(near[len(weights) :])])
+    designed = [True] * len(weights) + [False] * 6
+    points = learning.curve(near, measured, TARGET, LIMITS, designed=designed)
+    told = {point["runs"]: point["told"] for point in points}
+    assert told[12] == "others"
+    assert told[16] == "folds"  # of the design only repeats are left
+    assert {point["told"] for point in learning.curve(near, measured, TARGET, LIMITS) if point["runs"] == 16} == {
+        "others"
+    }
