@@ -56,7 +56,8 @@ def batches(mixture: Mapping[str, Any], confidence: float, narrow: bool) -> Figu
     axes.axhline(confidence, color=drawing.INK, linewidth=1.0, linestyle=(0, (4, 3)))
     axes.plot(runs, [batch["within"] for batch in found], "D-", color=drawing.MIXTURE["chosen"], markersize=6)
     for batch in found:
-        axes.annotate(words.share(batch["within"], 0), (batch["runs"], batch["within"]), xytext=(0, -17),
+        aside = 9 if batch["within"] < 0.5 else -17  # points; below, a small one would lie on the axis
+        axes.annotate(words.share(batch["within"], 0), (batch["runs"], batch["within"]), xytext=(0, aside),
                       textcoords="offset points", ha="center", color=drawing.INK, fontsize=8.5)  # fmt: skip
     axes.set_ylim(0, 1.05)
     axes.yaxis.set_major_formatter(lambda value, _: words.share(value, 0))

@@ -107,7 +107,7 @@ def _learning(found: Mapping[str, Any]) -> list[Block]:
         for point in points
     ]  # fmt: skip
     last = points[-1]
-    near = " Runs of the batches lie near the best, where ranks are hardest to tell." if found["batches"] else ""
+    near = " Runs of batches are not among those: they lie too close together to be ranked." if found["batches"] else ""
     plot = Plot(
         "learning", "The prediction as proxies come in",
         f"With {words.count(points[0]['runs'])} proxies an error of {words.loss(points[0]['error'])}, with "
