@@ -91,8 +91,8 @@ class Mix(Section):
     """Two sources whose front of losses is wanted: what the one costs the other."""
 
     baselines: dict[Name, dict[Name, Fraction]] = Field(default={})
-    """Mixtures made by hand, each a share for every source it reads; the check trains them beside the chosen one. What a
-    source that is split by `domains` has is divided evenly over its parts."""
+    """Mixtures made by hand, each a share for every source it reads; the check trains them beside the chosen one. What
+    a source that is split by `domains` has is divided evenly over its parts."""
 
     check: Check = Check()
     """Whether the chosen mixture is what was promised."""
