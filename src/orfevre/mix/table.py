@@ -155,7 +155,7 @@ def _mixtures(path: Path, header: tuple[str, ...], rows: Sequence[tuple[str, ...
     notes: tuple[str, ...] = ()
     if np.any(moved):
         low, high = sums[moved].min(), sums[moved].max()
-        notes = (f"{int(moved.sum())} rows summed to {low:.4f} to {high:.4f} and were divided by their sum",)
+        notes = (f"{int(moved.sum())} rows summed to {low:.7g} to {high:.7g} and were divided by their sum",)
     return Mixtures(sources, weights / sums[:, None], header, tuple(rows), notes)
 
 
