@@ -55,9 +55,9 @@ def minimise(
     pool = np.vstack([limits.project(start), spread_out(limits.project(start), limits, BROAD, rng)])
     ranked = pool[np.argsort(_cost(surrogate, pool, ceilings), kind="stable")[: BROAD // 10]]
     best = ranked[farthest_first(ranked, min(CLIMBS, len(ranked)))]
-    top = _best_climb(surrogate, limits, best, ceilings)
+    top = best_climb(surrogate, limits, best, ceilings)
     without = limits.project(top - np.eye(len(top)))  # each source at its least in turn: losses bend most there
-    top = _best_climb(surrogate, limits, np.vstack([top, without]), ceilings)
+    top = best_climb(surrogate, limits, np.vstack([top, without]), ceilings)
     settled = settle(top, limits)
     costs = _cost(surrogate, np.stack([settled, top]), ceilings)
     return settled if costs[0] <= costs[1] + NEXT_TO_NOTHING else top
@@ -75,10 +75,10 @@ def climb_from(surrogate: Predictor, limits: Limits, start: Array) -> Array:
     """The allowed mixture [S] at the end of a climb from `start`, and from `start` without each source in turn."""
     begun = limits.project(start)
     without = limits.project(begun - np.eye(len(begun)))
-    return settle(_best_climb(surrogate, limits, np.vstack([begun, without])), limits)
+    return settle(best_climb(surrogate, limits, np.vstack([begun, without])), limits)
 
 
-def _best_climb(surrogate: Predictor, limits: Limits, starts: Array, ceilings: Array | None = None) -> Array:
+def best_climb(surrogate: Predictor, limits: Limits, starts: Array, ceilings: Array | None = None) -> Array:
     """The best of `starts` [m, S] and of where climbs from them end."""
     ends = limits.project(np.array([_climb(surrogate, limits, start, ceilings) for start in starts]))
     every = np.vstack([starts, ends])
@@ -131,12 +131,13 @@ def _climb(surrogate: Predictor, limits: Limits, start: Array, ceilings: Array |
 
 def _held_losses(surrogate: Predictor, ceilings: Array) -> NonlinearConstraint:
     held = np.flatnonzero(np.isfinite(ceilings))
+    alone = [surrogate.aimed(np.eye(len(ceilings))[place]) for place in held]  # the other losses are not asked for
 
     def losses(weights: Array) -> Array:
-        return np.asarray(surrogate.losses(np.maximum(weights, 0.0)[None])[0, held])
+        return np.array([one.mean(np.maximum(weights, 0.0)[None])[0] for one in alone])
 
     def slopes(weights: Array) -> Array:
-        return surrogate.loss_gradients(np.maximum(weights, 0.0))[held]
+        return np.stack([one.gradient(np.maximum(weights, 0.0)) for one in alone])
 
     return NonlinearConstraint(losses, -np.inf, ceilings[held], jac=slopes)
 

@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from scipy.stats import norm, rankdata
 
+from orfevre import console
 from orfevre.mix import conformal, noise, stack
 from orfevre.mix.gp import Array
 
@@ -176,9 +177,13 @@ def fit(weights: Array, losses: Array, target: Array) -> Surrogate:
     groups = same_mixture(weights)
     folds, louder = stack.folds_of(groups, len(weights)), noise.fit(weights, losses, groups)
     ridge = stack.choose_ridge(weights, losses, folds)
-    stacks = tuple(stack.fit(weights, y, folds, ridge, one) for y, one in zip(losses.T, louder, strict=True))
+    stacks = []
+    with console.progress("fitting", losses.shape[1], "loss") as bar:
+        for column, one in zip(losses.T, louder, strict=True):
+            stacks.append(stack.fit(weights, column, folds, ridge, one))
+            bar.advance()
     correlation = _error_correlation(stacks, losses)
-    return Surrogate(stacks, losses, tuple(folds), target, correlation, noise.pure_error(losses, groups))
+    return Surrogate(tuple(stacks), losses, tuple(folds), target, correlation, noise.pure_error(losses, groups))
 
 
 def _reach(missed: Array, doubt: Array, confidence: float) -> Array:

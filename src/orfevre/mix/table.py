@@ -62,8 +62,9 @@ def read_runs(path: Path) -> Runs:
     if len(named) == 1:
         raise InputError(f"{path}: has {named[0]} but not its twin; give both {PARAMS} and {TOKENS}, or neither")
     scales = _numbers(path, header, rows, named) if named else np.zeros((len(rows), 2))
-    _require_variation(path, mixtures, targets, losses)
-    return _without_copies(Runs(mixtures, targets, losses, scales))
+    runs = Runs(mixtures, targets, losses, scales)
+    _require_variation(path, runs)
+    return _without_copies(runs)
 
 
 def has_losses(path: Path) -> bool:
@@ -159,16 +160,20 @@ def _mixtures(path: Path, header: tuple[str, ...], rows: Sequence[tuple[str, ...
     return Mixtures(sources, weights / sums[:, None], header, tuple(rows), notes)
 
 
-def _require_variation(path: Path, mixtures: Mixtures, targets: Sequence[str], losses: Array) -> None:
-    different = len(np.unique(np.round(mixtures.weights, 9), axis=0))
+def _require_variation(path: Path, runs: Runs) -> None:
+    """Of the scale with the most runs, which is the one that is fitted."""
+    kinds, owner, counts = np.unique(runs.scales, axis=0, return_inverse=True, return_counts=True)
+    rows, sources = owner.reshape(-1) == int(np.argmax(counts)), runs.mixtures.sources
+    where = " at the scale with the most runs" if len(kinds) > 1 else ""
+    different = len(np.unique(np.round(runs.weights[rows], 9), axis=0))
     if different < FEWEST:
         raise InputError(
-            f"{path}: {different} different mixtures; at least {FEWEST} are needed, and "
-            f"{2 * len(mixtures.sources)} or more are wise for {len(mixtures.sources)} sources"
+            f"{path}: {different} different mixtures{where}; at least {FEWEST} are needed, and "
+            f"{2 * len(sources)} or more are wise for {len(sources)} sources"
         )
-    for name, column in zip(targets, losses.T, strict=True):
+    for name, column in zip(runs.targets, runs.losses[rows].T, strict=True):
         if np.ptp(column) == 0:
-            raise InputError(f"{path}: {LOSS}{name} is {column[0]:g} in every run; leave the column out")
+            raise InputError(f"{path}: {LOSS}{name} is {column[0]:g} in every run{where}; leave the column out")
 
 
 def _without_copies(runs: Runs) -> Runs:

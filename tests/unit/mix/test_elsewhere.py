@@ -124,6 +124,12 @@ def spoil(lines, row, column, value):
         (HEADER, spoil(rows(), 2, "weight.web", "2"), "the shares of row 4 sum to"),
         (HEADER, rows(5), "5 different mixtures; at least 8"),
         (HEADER, [[*line[:7], 3.0, line[8]] for line in rows()], "loss.code is 3 in every run"),
+        (HEADER, rows(5) + rows(4, seed=1, params=1e9), "5 different mixtures at the scale with the most runs"),
+        (
+            HEADER,
+            [[*line[:7], 3.0, line[8]] for line in rows(12)] + rows(6, seed=1, params=1e9),
+            "loss.code is 3 in every run at the scale with the most runs",
+        ),
         (HEADER[:7], [line[:7] for line in rows()], "0 columns named loss.<name>"),
         (
             [*HEADER[:3], "weight.web", *HEADER[7:]],
@@ -150,6 +156,19 @@ def test_rounded_and_copied_rows_are_mended_and_said(tmp_path):
     assert len(found.losses) == 28
     assert any("divided by their sum" in note for note in found.mixtures.notes)
     assert any("1 rows are copies" in note for note in found.mixtures.notes)
+
+
+def test_fewer_runs_than_sources_are_said_and_still_told_apart(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    mixtures = rng.dirichlet(np.ones(12), 10)
+    header = [*(f"weight.s{n}" for n in range(12)), "loss.a"]
+    lines = [[*mixture, 3.0 - np.sqrt(mixture[0])] for mixture in mixtures]
+    runs, asked = write(tmp_path / "runs.csv", header, lines), write(tmp_path / "asked.csv", header[:12], mixtures)
+    out = tmp_path / "told.csv"
+    assert cli.main(["fit", str(runs), "--predict", str(asked), "--out", str(out)]) == 0
+    assert "10 runs for 12 sources: expect wide intervals" in " ".join(capsys.readouterr().err.split())
+    told = np.array([float(row["pred.a"]) for row in read(out)])
+    assert np.std(told) > 0.1 * np.std([line[-1] for line in lines])
 
 
 def test_another_scale_must_be_in_the_table(tmp_path, capsys):
