@@ -26,7 +26,6 @@ TIGHT = Limits(
     (Cap("prose", np.array([1.0, 0, 0, 1]), 0.3, 0.45), Cap("code", np.array([0.0, 1, 1, 0]), 0.0, 0.6)),
 )
 TARGET = np.array([0.7, 0.3])
-REAL = Path(__file__).parents[4] / "shared/data/mix/proxy_runs_512.csv"
 
 
 def measured(mixtures, seed=0):
