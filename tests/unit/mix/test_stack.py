@@ -3,6 +3,7 @@
 import csv
 from pathlib import Path
 
+import law
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,4 +70,21 @@ def test_intervals_hold_what_they_promise_on_real_runs(count):
         model = surrogate.fit(weights[seen], losses[seen], np.full(13, 1 / 13))
         low, high = model.loss_intervals(weights[unseen], 0.9)
         held.append(np.mean((low <= losses[unseen]) & (losses[unseen] <= high)))
+    assert 0.85 <= np.mean(held) <= 0.95
+
+
+@pytest.mark.parametrize("count", [32, 64, 128, 512])
+def test_intervals_hold_what_they_promise_on_fresh_runs_of_a_law(count):
+    rng = np.random.default_rng(count)
+
+    def runs(number):
+        mixtures = rng.dirichlet(np.ones(4), number)
+        return mixtures, law.loss_rows(mixtures)[:, 1:3] + 0.02 * rng.standard_normal((number, 2))
+
+    held = []
+    for _ in range(4 if count < 100 else 1):
+        model = surrogate.fit(*runs(count), np.array([0.5, 0.5]))
+        mixtures, losses = runs(500)
+        low, high = model.loss_intervals(mixtures, 0.9)
+        held.append(np.mean((low <= losses) & (losses <= high)))
     assert 0.85 <= np.mean(held) <= 0.95
