@@ -88,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--data {asked.data}: no such folder")
     # as the command line does: threads that spin while they wait make a step many times slower on a busy machine
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     print(f"{os.cpu_count()} cores; load average of the last minute: {os.getloadavg()[0]:.1f}", flush=True)
     codes = []
     for name, (benchmark, what) in BENCHMARKS.items():

@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # OpenMP's threads spin while they wait for one another; on a machine that does anything else the thread they wait
     # for may not be running, and a step took 20 times as long (docs/log.md). Read when torch is imported, so set here.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    # NumPy's products are small: shared out over threads, a fit of 512 runs took 19 s where one thread takes 9
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     verb: Callable[[argparse.Namespace], int] = options.function
     from orfevre import console
     from orfevre.errors import UserError
