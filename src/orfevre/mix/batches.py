@@ -97,7 +97,8 @@ def choose(
     """The batch of `settings.runs` among allowed mixtures [m, S]. To be beaten is the mixture of least expected loss in
     the pool or among those tried that are allowed."""
     every = np.vstack([pool, tried[[limits.contains(mixture) for mixture in tried]]])
-    excess = _excess(fitted, every, stakes.ceilings)
+    ceilings = stakes.ceilings
+    excess = np.zeros(len(every)) if ceilings is None else optimum.excess(fitted, every, ceilings)
     means = fitted.mean(every) + excess
     told = int(np.argmin(means))
     hope = means[: len(pool)] - HOPE * fitted.deviation(pool)
@@ -110,13 +111,6 @@ def choose(
     one, loss = float(np.max(np.mean(wins, axis=0))), float(fitted.mean(every[[told]])[0])
     places = near[chosen].tolist()
     return Batch(pool[places], places, within, together, stop_text(within, one, loss, settings, stakes))
-
-
-def _excess(fitted: Surrogate, pool: Array, ceilings: Array | None) -> Array:
-    """What mixtures [m, S] are expected to exceed the ceilings by, made dear, [m]."""
-    if ceilings is None:
-        return np.zeros(len(pool))
-    return np.asarray(optimum.PENALTY * np.sum(np.maximum(fitted.losses(pool) - ceilings, 0.0), axis=1))
 
 
 def greedy(wins: Array, roots: Array, count: int, done: Array) -> list[int]:

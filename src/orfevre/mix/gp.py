@@ -166,6 +166,12 @@ def objective(theta: Array, y: Array, squares: Array, loudness: Array) -> tuple[
     return float(value + 0.5 * np.sum((gap / spread) ** 2)), gradient + gap / spread**2
 
 
+def root(covariance: Array) -> Array:
+    """R [J, J] with R R^T the covariance, which need not have full rank: R times normal draws is drawn from it."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
 def kernel(theta: Array, a: Array, b: Array) -> Array:
     """Kernel without noise between a [m, D] and b [n, D] -> [m, n]."""
     lengths, signal = _unpack(theta)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from orfevre.mix import slopes
+from orfevre.mix import gp, slopes
 from orfevre.mix.design import farthest_first
 from orfevre.mix.gp import Array
 from orfevre.mix.limits import Limits
@@ -111,8 +111,7 @@ class Rung:
         promised = np.maximum(self.below.loss_deviations(weights), 1e-12)
         drawn *= self._own(weights, of_a_run=False) / promised
         counted = self.target != 0
-        values, vectors = np.linalg.eigh(self.correlation)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        root = gp.root(self.correlation)
         offsets = counted * self.offset_spread * (rng.standard_normal((count, len(root))) @ root.T)
         bent = np.where(counted, self.slopes.sample(count, rng), self.slopes.mean)
         return np.asarray(self.offset + offsets[:, None, :] + bent[:, None, :] * self._steps(weights) + drawn)

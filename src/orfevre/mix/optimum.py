@@ -67,8 +67,12 @@ def _cost(surrogate: Predictor, mixtures: Array, ceilings: Array | None) -> Arra
     """What is minimised over mixtures [m, S] -> [m]: the target loss, and PENALTY times what exceeds a ceiling."""
     if ceilings is None:
         return surrogate.mean(mixtures)
-    beyond = np.maximum(surrogate.losses(mixtures) - ceilings, 0.0)
-    return np.asarray(surrogate.mean(mixtures) + PENALTY * np.sum(beyond, axis=1))
+    return np.asarray(surrogate.mean(mixtures) + excess(surrogate, mixtures, ceilings))
+
+
+def excess(surrogate: Predictor, mixtures: Array, ceilings: Array) -> Array:
+    """PENALTY times what mixtures [m, S] are expected to exceed ceilings [J] by, [m]."""
+    return np.asarray(PENALTY * np.sum(np.maximum(surrogate.losses(mixtures) - ceilings, 0.0), axis=1))
 
 
 def climb_from(surrogate: Predictor, limits: Limits, start: Array) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import gammaln, logsumexp
 from scipy.stats import norm
 
+from orfevre.mix import gp
 from orfevre.mix.gp import Array
 
 GRID = np.linspace(np.log(0.02), np.log(8.0), 161)
@@ -61,8 +62,7 @@ class Slopes:
 
     def sample(self, count: int, rng: np.random.Generator) -> Array:
         """[count, J]."""
-        values, vectors = np.linalg.eigh(self.log_covariance)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        root = gp.root(self.log_covariance)
         return np.asarray(np.exp(self.log_mean + rng.standard_normal((count, len(root))) @ root.T))
 
 

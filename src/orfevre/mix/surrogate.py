@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import norm, rankdata
 
 from orfevre import console
-from orfevre.mix import conformal, noise, stack
+from orfevre.mix import conformal, gp, noise, stack
 from orfevre.mix.gp import Array
 
 
@@ -139,8 +139,7 @@ class Surrogate:
 
     def _drawn(self, weights: Array, count: int, rng: np.random.Generator) -> Iterator[tuple[int, Array]]:
         """Place and joint draws [m, count], about zero, of each loss that weighs in the target."""
-        values, vectors = np.linalg.eigh(self.correlation)
-        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        root = gp.root(self.correlation)
         draws = np.tensordot(root, rng.standard_normal((len(root), len(weights), count)), axes=1)
         for place in np.flatnonzero(self.target).tolist():
             smooth = self.stacks[place].whole.smooth
