@@ -35,8 +35,11 @@ def compared(recipe: Recipe, asked: Problem, checks: Sequence[Row]) -> Table:
     }
 
 
-def told(recipe: Recipe, asked: Problem, choice: Choice, found: Found) -> Table:
-    """What is expected of the chosen mixture, of its rivals, and of mixtures around it, and how well it was told."""
+def told(recipe: Recipe, asked: Problem, choice: Choice, found: Found, sizes: Sequence[Table]) -> Table:
+    """What is expected of the chosen mixture, of its rivals, and of mixtures around it, and how well it was told.
+
+    `sizes`: of the ladder's rungs, from `scales`.
+    """
     confidence = recipe.mix.confidence
     slices = mixture.slices_table(asked, choice, confidence)
     return {
@@ -49,7 +52,7 @@ def told(recipe: Recipe, asked: Problem, choice: Choice, found: Found) -> Table:
             {key: batch[key] for key in ("runs", "within", "improvement", "stop")} for batch in found.design.batches
         ],
         "pareto": _front(recipe, asked, choice),
-        "ladder": _ladder(asked, choice, found, confidence),
+        "ladder": _ladder(asked, choice, found, sizes, confidence),
         **mixture.sensitivity_table(asked, choice, confidence, recipe.seed),
     }
 
@@ -101,15 +104,18 @@ def _front(recipe: Recipe, asked: Problem, choice: Choice) -> Table | None:
     }
 
 
-def _ladder(asked: Problem, choice: Choice, found: Found, confidence: float) -> Mapping[str, Any] | None:
+def _ladder(
+    asked: Problem, choice: Choice, found: Found, sizes: Sequence[Table], confidence: float
+) -> Mapping[str, Any] | None:
     """How losses change with size: each rung's slopes and runs, and how likely a rival is in truth the better one."""
     if not found.rungs:
         return None
     rungs = []
-    for rung, rows in zip(found.rungs, found.climbed, strict=True):
+    for size, rung, rows in zip(sizes, found.rungs, found.climbed, strict=True):
         weights, losses = asked.weights_of(rows), asked.losses_of(rows)
         rungs.append(
-            rank_risk.rung_table(rung, asked.validated, weights, losses, confidence)
+            size
+            | rank_risk.rung_table(rung, asked.validated, weights, losses, confidence)
             | {"points": rung_points.points(rung, [row["run"] for row in rows], weights, losses, confidence)}
         )
     rivals = rank_risk.rivals(choice.told, choice.weights, asked.rivals)

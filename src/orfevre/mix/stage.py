@@ -50,10 +50,8 @@ def _run(recipe: Recipe, inputs: Mapping[str, Path], out: Path, train: Train) ->
 
     table = mixture.mixture_table(recipe, asked, choice, train_tokens)
     table["scales"] = findings.scales(made, found, checked)
-    table |= findings.told(recipe, asked, choice, found) | findings.compared(recipe, asked, checks)
-    if table["ladder"]:
-        sizes = zip(table["scales"]["ladder"], table["ladder"]["rungs"], strict=True)
-        table["ladder"]["rungs"] = [size | rung for size, rung in sizes]
+    table |= findings.told(recipe, asked, choice, found, table["scales"]["ladder"])
+    table |= findings.compared(recipe, asked, checks)
     text = json.dumps(table, indent=1, allow_nan=False, ensure_ascii=False)
     artifact.write_text(out / "mixture.json", text + "\n")
     _tell(table)
